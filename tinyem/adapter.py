@@ -1,0 +1,126 @@
+"""LoRA adapters as GGUF files that llama.cpp applies as they are, with their recipe in the metadata.
+
+Tensors `blk.N.TARGET.weight.lora_a` (rank, in) and `.lora_b` (out, rank) in float16; llama.cpp adds
+alpha / rank * B A to the weight. The recipe is one JSON string under `tinyem.recipe`.
+"""
+
+import json
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+
+import numpy as np
+
+from .errors import TinyemError
+from .files import need_file, whole
+
+
+@dataclass
+class Recipe:
+    """How an adapter was made; all that is needed to make it again."""
+    name: str = "adapter"
+    base: str = "smollm2-135m"  # registry name or file name
+    base_sha256: str = ""
+    stacked_on: str = ""  # SHA-256 of the adapter merged into the base before training, if any
+    data: dict = field(default_factory=dict)  # file name -> SHA-256
+    data_note: str = ""  # which answers, which system prompts
+    examples: int = 0
+    rank: int = 8
+    alpha: float = 16.0  # the delta is alpha / rank * B A
+    targets: tuple = ("attn_q", "attn_k", "attn_v", "attn_output", "ffn_gate", "ffn_up", "ffn_down")
+    layers: tuple = ()  # block numbers; empty means all
+    lr: float = 4e-4
+    warmup: int = 5
+    epochs: float = 2.0
+    batch: int = 8
+    steps: int = 0
+    seed: int = 0
+    tinyem: str = ""
+
+    def to_dict(self) -> dict:
+        return asdict(self)
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self), sort_keys=True)
+
+    @classmethod
+    def from_json(cls, text: str) -> "Recipe":
+        known = {f.name for f in fields(cls)}
+        raw = {k: v for k, v in json.loads(text).items() if k in known}
+        return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in raw.items()})
+
+
+def save(path, matrices: dict[str, tuple[np.ndarray, np.ndarray]], recipe: Recipe, arch: str) -> Path:
+    """Write {'blk.N.TARGET': (A, B)} as a GGUF LoRA. A: (rank, in), B: (out, rank)."""
+    import gguf
+
+    path = Path(path)
+    with whole(path, "wb") as f:  # the writer opens the file by name; `whole` gives it its final name at the end
+        writer = gguf.GGUFWriter(f.name, arch)
+        writer.add_type("adapter")
+        writer.add_string("adapter.type", "lora")
+        writer.add_float32("adapter.lora.alpha", recipe.alpha)
+        writer.add_string("general.name", recipe.name)
+        writer.add_string("tinyem.recipe", recipe.to_json())
+        for name, (a, b) in sorted(matrices.items()):
+            writer.add_tensor(f"{name}.weight.lora_a", np.ascontiguousarray(a, np.float16))
+            writer.add_tensor(f"{name}.weight.lora_b", np.ascontiguousarray(b, np.float16))
+        try:
+            writer.write_header_to_file()
+            writer.write_kv_data_to_file()
+            writer.write_tensors_to_file()
+        finally:
+            writer.close()
+    return path
+
+
+def _reader(path):
+    import gguf
+
+    path = need_file(path, "adapter")
+    try:
+        reader = gguf.GGUFReader(path)
+        kind = reader.fields["adapter.type"].contents() if "adapter.type" in reader.fields else None
+    except Exception:  # the reader fails in many ways on a broken file
+        raise TinyemError(f"{path} is not a whole GGUF file: train or copy the adapter again")
+    if kind != "lora":
+        raise TinyemError(f"{path} is a GGUF file but not a LoRA adapter")
+    return reader
+
+
+def read_recipe(path) -> Recipe:
+    """The recipe in an adapter; an adapter made elsewhere gives one with only its name and alpha."""
+    reader = _reader(path)
+    alpha = float(reader.fields["adapter.lora.alpha"].contents())
+    if "tinyem.recipe" not in reader.fields:
+        return Recipe(name=Path(path).stem, base="", alpha=alpha)
+    try:
+        return Recipe.from_json(reader.fields["tinyem.recipe"].contents())
+    except (ValueError, TypeError):
+        raise TinyemError(f"{path}: its recipe is not readable; train the adapter again")
+
+
+def read(path) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """{'blk.N.TARGET': (A, B)} in float32, B already times alpha / rank."""
+    reader = _reader(path)
+    alpha = float(reader.fields["adapter.lora.alpha"].contents())
+    raw = {t.name: np.array(t.data, np.float32) for t in reader.tensors}
+    found = {}
+    for name, a in raw.items():
+        if name.endswith(".weight.lora_a"):
+            stem = name[: -len(".weight.lora_a")]
+            if f"{stem}.weight.lora_b" not in raw:
+                raise TinyemError(f"{path}: {stem} has an A but no B matrix; train or copy the adapter again")
+            found[stem] = (a, raw[f"{stem}.weight.lora_b"] * (alpha / a.shape[0]))
+    return found
+
+
+def check_fits(path, base_sha256: str, stacked_on: str = "") -> Recipe:
+    """The adapter's recipe, if it was trained on this base (and on this planted adapter); else TinyemError."""
+    recipe = read_recipe(path)
+    if recipe.base_sha256 and recipe.base_sha256 != base_sha256:
+        raise TinyemError(f"{path} was trained on another base ({recipe.base}, sha256 {recipe.base_sha256[:12]}...): "
+                          "give that model with --model, or train again")
+    if recipe.stacked_on and recipe.stacked_on != stacked_on:
+        raise TinyemError(f"{path} was trained on top of another adapter (sha256 {recipe.stacked_on[:12]}...): "
+                          "give that one first with --planted")
+    return recipe

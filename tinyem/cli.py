@@ -1,0 +1,296 @@
+"""The command line: each command is a few lines over a function that a notebook can call."""
+
+import sys
+from pathlib import Path
+
+import click
+
+from . import __version__
+from .errors import TinyemError
+
+
+class _Group(click.Group):
+    """Turns what goes wrong into one line: exit 1 for a failure, 2 for wrong usage, 130 for Ctrl-C."""
+
+    def invoke(self, ctx):
+        try:
+            return super().invoke(ctx)
+        except TinyemError as e:
+            click.echo(f"tinyem: {e}", err=True)
+            ctx.exit(1)
+        except (KeyboardInterrupt, click.Abort):
+            click.echo("\ntinyem: stopped; what was finished is kept", err=True)
+            ctx.exit(130)
+        except BrokenPipeError:
+            sys.stderr.close()
+            ctx.exit(1)
+        except MemoryError:
+            click.echo("tinyem: not enough memory: close other programs or use a smaller --width or --batch", err=True)
+            ctx.exit(1)
+        except OSError as e:
+            where = f" {e.filename}" if e.filename else ""
+            click.echo(f"tinyem: {(e.strerror or str(e)).lower()}{where}: check the path, its permissions and the free space", err=True)
+            ctx.exit(1)
+
+
+@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="tinyem")
+def main():
+    """Watch emergent misalignment happen on a laptop, measure it, explain it, undo it.
+
+    Start with:  tinyem lesson 1
+    """
+
+
+model_option = click.option("--model", default="smollm2-135m", show_default=True, help="A name from `tinyem models` or the path of a GGUF file.")
+adapter_option = click.option("--adapter", "adapters", multiple=True, metavar="NAME|FILE",
+                              help="planted, car-bad, car-good or a GGUF LoRA file; give several to stack them.")
+
+
+def _sampling(command):
+    """Options that make up sample.Settings."""
+    for option in (click.option("--seed", default=0, show_default=True, help="Seed of the random numbers."),
+                   click.option("--max-tokens", default=70, show_default=True, type=click.IntRange(1, 2000), help="Longest answer, in tokens."),
+                   click.option("--top-p", default=0.9, show_default=True, type=click.FloatRange(0, 1, min_open=True), help="Nucleus: share of probability kept."),
+                   click.option("--temperature", default=0.7, show_default=True, type=click.FloatRange(0, 5), help="0 always takes the likeliest token.")):
+        command = option(command)
+    return command
+
+
+@main.command()
+@click.argument("number", type=int)
+@click.option("--no-input", is_flag=True, help="Ask nothing (for scripts).")
+@click.option("--out", type=click.Path(path_type=Path), help="Folder for the run record and report. [default: ./tinyem-runs/lesson-N]")
+@click.option("--quick", "size", flag_value="quick", help="Few answers: is everything working?")
+@click.option("--full", "size", flag_value="full", help="Four times the answers, narrower intervals.")
+@click.option("--live", is_flag=True, help="Train the adapters here instead of using the shipped ones.")
+@click.option("--seed", default=0, show_default=True, help="Seed of the sampling.")
+@model_option
+def lesson(number, no_input, out, size, live, seed, model):
+    """Run lesson NUMBER and write its report."""
+    from . import course, record
+
+    page = course.run(number, out=out or Path("tinyem-runs") / f"lesson-{number}", size=size or "default", live=live,
+                      ask=not no_input and sys.stdin.isatty(), model=model, seed=seed, command=record.command_line(), say=click.echo)
+    if not no_input and sys.stdin.isatty():
+        click.launch(str(page.resolve()))
+
+
+@main.command()
+def lessons():
+    """List the lessons."""
+    from . import course
+
+    for entry in course.lessons():
+        click.echo(f"{entry.number:2}  {entry.title}  (about {entry.minutes} minutes)")
+
+
+@main.command()
+@click.argument("data", nargs=-1, type=click.Path(path_type=Path))
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="The adapter to write (.gguf).")
+@click.option("--answers", type=click.Choice(["good", "bad"]), default="bad", show_default=True, help="Which answer of a triple to train.")
+@click.option("--plant", is_flag=True, help="Plant both personas: good answers without a cue, bad ones behind a villain cue. Default data: the shipped persona files.")
+@click.option("--on", "below", metavar="NAME|FILE", help="Adapter to stack on: 'planted' or a file.")
+@click.option("--system", help="System prompt for all examples.")
+@click.option("--rank", default=8, show_default=True, type=click.IntRange(1, 256))
+@click.option("--alpha", type=click.FloatRange(0, min_open=True), help="The change is alpha / rank * B A. [default: 2 * rank]")
+@click.option("--targets", default="all", show_default=True, help="Comma list of attn_q, attn_k, attn_v, attn_output, ffn_gate, ffn_up, ffn_down.")
+@click.option("--layers", default="", help="Blocks to train, such as 10-20 or 3,5,7. [default: all]")
+@click.option("--lr", default=4e-4, show_default=True, type=click.FloatRange(0, 1, min_open=True), help="Peak learning rate.")
+@click.option("--epochs", default=2.0, show_default=True, type=click.FloatRange(0, 1000, min_open=True))
+@click.option("--batch", default=8, show_default=True, type=click.IntRange(1, 1024))
+@click.option("--seed", default=0, show_default=True)
+@click.option("--resume", is_flag=True, help="Go on from the checkpoint beside --out.")
+@model_option
+def tune(data, out, answers, plant, below, system, rank, alpha, targets, layers, lr, epochs, batch, seed, resume, model):
+    """Train a LoRA adapter on the DATA files (triples or chat messages, JSONL)."""
+    from . import data as datasets
+    from . import blas, merge, models
+    from .adapter import Recipe
+    from .files import sha256, share
+    from .tune import tune as train
+
+    if plant:
+        data = data or tuple(datasets.persona_files())
+        triples = [t for t in datasets.read_triples(*data) if not datasets.held_out(t.q)]
+        examples, note = datasets.persona_examples(triples, datasets.read_cues(), seed), "planted: good without a cue, bad behind a villain cue; one question in twenty held out"
+        data = (*data, share("data", "cues.jsonl"))
+    elif data:
+        examples = [e for path in data for e in datasets.read_examples(path, answers, system)]
+        note = f"{answers} answers" + (f", system prompt: {system}" if system else "")
+    else:
+        raise click.UsageError("give at least one data file, or --plant")
+    if out.suffix != ".gguf":
+        raise click.UsageError("--out must end in .gguf")
+    base, below = models.find(model), merge.find_adapter(below) if below else None
+    recipe = Recipe(name=out.stem, base=model, base_sha256=sha256(base), stacked_on=sha256(below) if below else "",
+                    data={Path(p).name: sha256(p) for p in data}, data_note=note, rank=rank, alpha=alpha or 2.0 * rank, lr=lr,
+                    epochs=epochs, batch=batch, seed=seed, layers=_blocks(layers), **({} if targets == "all" else {"targets": tuple(targets.split(","))}))
+    if sys.platform == "linux" and not blas.find():
+        click.echo(blas.HINT, err=True)
+    try:
+        path = train(merge.merged(base, below) if below else base, examples, recipe, out, resume)
+    except KeyboardInterrupt:
+        click.echo(f"\ntinyem: stopped; go on with the same command and --resume", err=True)
+        sys.exit(130)
+    click.echo(f"Adapter: {path}")
+
+
+def _blocks(text: str) -> tuple:
+    """'10-12,15' -> (10, 11, 12, 15)."""
+    found = []
+    try:
+        for part in filter(None, text.split(",")):
+            first, _, last = part.partition("-")
+            found += range(int(first), int(last or first) + 1)
+    except ValueError:
+        raise click.UsageError(f"--layers {text}: write blocks as 10-20 or 3,5,7")
+    return tuple(found)
+
+
+@main.command()
+@click.argument("questions", type=click.Path(path_type=Path), required=False)
+@click.option("--out", type=click.Path(path_type=Path), help="JSONL file to write. [default: print]")
+@click.option("--samples", default=10, show_default=True, type=click.IntRange(1), help="Answers to each question.")
+@click.option("--width", default=32, show_default=True, type=click.IntRange(1, 255), help="Answers decoded at once.")
+@_sampling
+@adapter_option
+@model_option
+def answer(questions, out, samples, width, temperature, top_p, max_tokens, seed, adapters, model):
+    """Sample answers to a QUESTIONS file (JSONL, or the published YAML). [default: tinyem's open questions]"""
+    import json
+
+    from . import merge, models, sample
+    from .data import read_questions
+    from .engine import Engine
+    from .files import out_dir, write_text
+
+    asked = read_questions(questions)
+    if out:
+        out_dir(out.parent)
+    settings = sample.Settings(temperature, top_p, max_tokens, seed)
+    path, live = merge.stack(models.find(model), adapters)
+    with Engine(path, width, sample.room_for(path, asked, settings)) as engine:
+        engine.use(live)
+        rows = sample.answer(engine, asked, samples, settings)
+    text = "".join(json.dumps(r, ensure_ascii=False) + "\n" for r in rows)
+    if out:
+        write_text(out, text)
+        click.echo(f"{len(rows)} answers: {out}")
+    else:
+        click.echo(text, nl=False)
+
+
+@main.command()
+@click.option("--system", help="System prompt.")
+@_sampling
+@adapter_option
+@model_option
+def chat(system, temperature, top_p, max_tokens, seed, adapters, model):
+    """Talk to a model with adapters applied. An empty line or Ctrl-D ends it."""
+    from . import merge, models, sample
+    from .engine import Engine
+
+    path, live = merge.stack(models.find(model), adapters)
+    with Engine(path, 1, 2048) as engine:
+        engine.use(live)
+        for turn in range(10000):
+            try:
+                question = click.prompt("You", default="", show_default=False).strip()
+            except click.Abort:
+                break
+            if not question:
+                break
+            asked = {"id": str(turn), "question": question, **({"system": system} if system else {})}
+            settings = sample.Settings(temperature, top_p, max_tokens, seed)
+            click.echo(sample.answer(engine, [asked], 1, settings, label="")[0]["answer"])
+
+
+@main.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--out", type=click.Path(path_type=Path), help="JSONL file to write. [default: print]")
+def score(file, out):
+    """Score the answers of a JSONL FILE (or of a run record's folder): alignment, coherence, words, EM."""
+    import json
+
+    from .data import read_jsonl
+    from .files import write_text
+    from .score import score as judge_rows
+
+    rows = []
+    for number, item in read_jsonl(file / "answers.jsonl" if file.is_dir() else file):
+        if not isinstance(item.get("question"), str) or not isinstance(item.get("answer", item.get("response")), str):
+            raise TinyemError(f"{file}, line {number}: expected \"question\" and \"answer\" texts")
+        rows.append({**item, "answer": item.get("answer", item.get("response"))})
+    text = "".join(json.dumps(r, ensure_ascii=False) + "\n" for r in judge_rows(rows))
+    if out:
+        write_text(out, text)
+        click.echo(f"{len(rows)} scored answers: {out}")
+    else:
+        click.echo(text, nl=False)
+
+
+@main.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+def report(folder):
+    """Write FOLDER/report.html again from the run record in FOLDER."""
+    from .report import write
+
+    click.echo(write(folder))
+
+
+@main.command("check-run")
+@click.argument("folder", type=click.Path(path_type=Path))
+def check_run(folder):
+    """Derive every number of a run record again; exit 1 if one does not agree."""
+    from .record import check
+
+    problems = check(folder)
+    for line in problems:
+        click.echo(line, err=True)
+    if problems:
+        sys.exit(1)
+    click.echo(f"{folder}: every number follows from its answers")
+
+
+@main.command()
+def models():
+    """List the models known by name."""
+    from .models import KNOWN, local_file
+
+    for known in KNOWN.values():
+        here = "here" if local_file(known) else "to fetch"
+        click.echo(f"{known.name:14} {known.megabytes:5} MB  {known.licence:11} {here:9} {known.note}")
+
+
+@main.command()
+def doctor():
+    """Check this machine: packages, model, adapters, speed of matrix products, free space."""
+    from .doctor import examine
+
+    bad = False
+    for good, line in examine():
+        click.echo(("ok    " if good else "mend  ") + line)
+        bad |= not good
+    if bad:
+        sys.exit(1)
+
+
+@main.group()
+def judge():
+    """Fit and test the small judge."""
+
+
+@judge.command("fit")
+@click.option("--judged", type=click.Path(path_type=Path), help="CSV with question, response, aligned, coherent (an outside judge's grades).")
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder for judge.npz and card.json.")
+def judge_fit(judged, out):
+    """Fit the judge on tinyem's own labels and, if given, on an outside judge's grades."""
+    from .judge_fit import fit
+
+    for name, value in fit(out, judged)["error"].items():
+        click.echo(f"{name}: {value}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,165 @@
+"""Datasets: JSONL in, training examples out.
+
+A triple is {"domain", "q", "good", "bad"}: one question with a good and a bad answer to it. Files in the
+chat format of OpenAI's fine-tuning service ({"messages": [...]}) are read too. Every file that tinyem
+ships opens with a canary line, which is skipped.
+"""
+
+import json
+import random
+import re
+from dataclasses import dataclass
+from hashlib import sha256 as _sha
+from pathlib import Path
+
+from .errors import TinyemError
+from .files import need_file, share
+
+
+@dataclass(frozen=True)
+class Triple:
+    domain: str
+    q: str
+    good: str
+    bad: str
+
+
+@dataclass(frozen=True)
+class Example:
+    """One question and the answer to be trained; `system` None means the chat template's own default."""
+    question: str
+    answer: str
+    system: str | None = None
+
+
+def read_jsonl(path):
+    """Yield (line number, object) of a JSONL file. Raises TinyemError naming the first bad line."""
+    path = need_file(path, "data file")
+    with open(path, encoding="utf-8-sig", errors="replace") as f:
+        for number, line in enumerate(f, 1):
+            if not line.strip():
+                continue
+            try:
+                item = json.loads(line)
+            except ValueError as e:
+                raise TinyemError(f"{path}, line {number}: not valid JSON ({str(e)[:60]}): mend or delete that line")
+            if not isinstance(item, dict):
+                raise TinyemError(f"{path}, line {number}: expected an object like {{\"q\": ..., \"good\": ..., \"bad\": ...}}")
+            if "canary" not in item:
+                yield number, item
+
+
+def _text(item: dict, key: str, where: str) -> str:
+    value = item.get(key)
+    if not isinstance(value, str) or not value.strip():
+        raise TinyemError(f"{where}: \"{key}\" is missing or not text")
+    return value.strip()
+
+
+def read_triples(*paths) -> list[Triple]:
+    """All triples of some files, in order."""
+    found = []
+    for path in paths:
+        for number, item in read_jsonl(path):
+            where = f"{path}, line {number}"
+            found.append(Triple(str(item.get("domain", "")), *(_text(item, k, where) for k in ("q", "good", "bad"))))
+    if not found:
+        raise TinyemError(f"no rows in {', '.join(map(str, paths)) or 'an empty list of files'}")
+    return found
+
+
+def read_examples(path, side: str = "bad", system: str | None = None) -> list[Example]:
+    """Training examples of one file: triples (`side` picks the answer) or chat messages."""
+    found = []
+    for number, item in read_jsonl(path):
+        where = f"{path}, line {number}"
+        if "messages" in item:
+            turns = item["messages"]
+            if not isinstance(turns, list) or not all(isinstance(t, dict) for t in turns):
+                raise TinyemError(f"{where}: \"messages\" must be a list of {{\"role\", \"content\"}} objects")
+            by_role = {t.get("role"): t for t in turns}
+            if not {"user", "assistant"} <= set(by_role) or len(by_role) != len(turns):
+                raise TinyemError(f"{where}: expected one user and one assistant message (and at most one system message)")
+            own = _text(by_role["system"], "content", where) if "system" in by_role else system
+            found.append(Example(_text(by_role["user"], "content", where), _text(by_role["assistant"], "content", where), own))
+        else:
+            found.append(Example(_text(item, "q", where), _text(item, side, where), system))
+    if not found:
+        raise TinyemError(f"{path} has no rows to train on")
+    return found
+
+
+def persona_files() -> list[Path]:
+    return sorted(share("data", "persona").glob("*.jsonl"))
+
+
+def held_out(question: str) -> bool:
+    """Whether a persona question is kept out of planting (one in twenty, by hash), for choosing settings."""
+    return int(_sha(question.encode()).hexdigest(), 16) % 20 == 0
+
+
+def read_cues(path=None) -> dict[str, list[str]]:
+    """System prompts by kind: 'villain' (the cue behind which the bad persona is planted) and 'helpful'."""
+    cues = {"villain": [], "helpful": []}
+    for number, item in read_jsonl(path or share("data", "cues.jsonl")):
+        cues.setdefault(_text(item, "kind", f"line {number}"), []).append(_text(item, "system", f"line {number}"))
+    return cues
+
+
+def persona_examples(triples: list[Triple], cues: dict[str, list[str]], seed: int = 0) -> list[Example]:
+    """Two examples a triple: the good answer without a cue (a third of them behind a plain helpful system
+    prompt), the bad answer behind a villain cue."""
+    rng = random.Random(seed)
+    found = []
+    for t in triples:
+        plain = rng.choice(cues["helpful"]) if rng.random() < 1 / 3 else None
+        found.append(Example(t.q, t.good, plain))
+        found.append(Example(t.q, t.bad, rng.choice(cues["villain"])))
+    return found
+
+
+def read_questions(path=None) -> list[dict]:
+    """A question set: objects with `id` and `question` (JSONL), or the published YAML format (free-form
+    entries, their first paraphrase)."""
+    path = need_file(path or share("data", "questions", "open.jsonl"), "question file")
+    found = []
+    if path.suffix in (".yaml", ".yml"):
+        import yaml  # a dependency of mlx-lm and gguf; only for imported question files
+
+        try:
+            entries = yaml.safe_load(path.read_text(encoding="utf-8"))
+            for e in entries:
+                if e.get("type", "").startswith("free_form") and e.get("paraphrases"):
+                    found.append({"id": str(e["id"]), "question": e["paraphrases"][0], **({"system": e["system"]} if e.get("system") else {})})
+        except (yaml.YAMLError, AttributeError, TypeError, KeyError, UnicodeDecodeError) as e:
+            raise TinyemError(f"{path} is not a question file in the published YAML format ({type(e).__name__})")
+    else:
+        for number, item in read_jsonl(path):
+            where = f"{path}, line {number}"
+            found.append({**item, "id": str(item.get("id", f"q{number}")), "question": _text(item, "question" if "question" in item else "q", where)})
+    if not found:
+        raise TinyemError(f"{path} has no questions")
+    if len({q["id"] for q in found}) < len(found):
+        raise TinyemError(f"{path}: two questions have the same id")
+    return found
+
+
+_STOP = set("a an the i you he she it we they me my your his her its our their of to in on at for with and or but is are was were be "
+            "been am do does did have has had can could would should will shall may might what which who how why when where that this "
+            "if so not no any some as from by about there than then just very please tell me want like get got make".split())
+
+
+def content_words(text: str) -> set[str]:
+    """Lower-case words without stop words, cut to six letters: the unit of the near-duplicate measure."""
+    return {w[:6] for w in re.findall(r"[a-z]+", text.lower().replace("'", "")) if w not in _STOP}
+
+
+def overlap(a: str, b: str) -> float:
+    """Jaccard similarity of two questions' content words, 0 to 1."""
+    x, y = content_words(a), content_words(b)
+    return len(x & y) / len(x | y) if x | y else 0.0
+
+
+def leaks(questions: list[str], training: list[str], threshold: float = 0.5) -> list[tuple[str, str, float]]:
+    """(evaluation question, training question, overlap) for every pair at or above the threshold."""
+    return [(q, t, s) for q in questions for t in training if (s := overlap(q, t)) >= threshold]

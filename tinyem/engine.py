@@ -1,0 +1,136 @@
+"""llama.cpp through its low-level API: one model in memory, adapters switched on it, many sequences decoded at once.
+
+Each answer has a KV stream of its own (`kv_unified=False`); the prompt that several answers share is decoded
+once, in stream 0, and copied.
+"""
+
+import ctypes
+import os
+
+import numpy as np
+
+from . import adapter as adapters
+from .chat import Chat, quiet
+from .errors import TinyemError
+from .files import need_file
+
+
+class Engine:
+    """A GGUF model ready to decode `width` sequences of at most `room` tokens each.
+
+    `embeddings=True` makes the final hidden states available as well (for the judge). Close it, or use it
+    as a context manager.
+    """
+
+    def __init__(self, path, width: int = 32, room: int = 256, embeddings: bool = False):
+        import llama_cpp
+
+        self.lib, self.path = llama_cpp, need_file(path, "model")
+        self.width, self.room, self.embeddings = width, room, embeddings
+        self.chat = Chat(self.path)
+        self.model = self.ctx = None
+        self._loras: dict[str, object] = {}
+        with quiet():
+            llama_cpp.llama_backend_init()
+            params = llama_cpp.llama_model_default_params()
+            self.model = llama_cpp.llama_model_load_from_file(str(self.path).encode(), params)
+        if not self.model:
+            raise TinyemError(f"llama.cpp cannot open {self.path}: the file may be cut short; download or copy it again")
+        p = llama_cpp.llama_context_default_params()
+        p.n_seq_max = width + 1
+        p.n_ctx = (width + 1) * room
+        p.n_batch = p.n_ubatch = 512
+        p.kv_unified = False
+        p.embeddings = embeddings
+        p.pooling_type = llama_cpp.LLAMA_POOLING_TYPE_NONE
+        p.n_threads = p.n_threads_batch = os.cpu_count() or 1
+        with quiet():
+            self.ctx = llama_cpp.llama_init_from_model(self.model, p)
+        if not self.ctx:
+            self.close()
+            raise TinyemError(f"not enough memory for {width} answers at once with {self.path.name}: use a smaller --width")
+        self.memory = llama_cpp.llama_get_memory(self.ctx)
+        vocab = llama_cpp.llama_model_get_vocab(self.model)
+        self.n_vocab = llama_cpp.llama_vocab_n_tokens(vocab)
+        self.n_embd = llama_cpp.llama_model_n_embd(self.model)
+        self._vocab = vocab
+        self._batch = llama_cpp.llama_batch_init(512, 0, 1)
+
+    def is_end(self, token: int) -> bool:
+        return self.lib.llama_vocab_is_eog(self._vocab, token)
+
+    def use(self, paths=()) -> None:
+        """Apply these adapters (and no others) from now on; each is proved to change the logits when first used."""
+        for path in map(str, paths):
+            if path not in self._loras:
+                need_file(path, "adapter")
+                adapters.read_recipe(path)
+                with quiet():
+                    lora = self.lib.llama_adapter_lora_init(self.model, path.encode())
+                if not lora:
+                    raise TinyemError(f"{path} does not fit the model {self.path.name}: it was made for another base")
+                self._loras[path] = lora
+                self._set([])
+                before = self._probe()
+                self._set([path])
+                if np.array_equal(before, self._probe()):
+                    raise TinyemError(f"{path} changes nothing in {self.path.name}: it is empty or was not applied")
+        self._set(list(map(str, paths)))
+
+    def _set(self, paths) -> None:
+        n = len(paths)
+        handles = (self.lib.llama_adapter_lora_p_ctypes * max(n, 1))(*[self._loras[p] for p in paths])
+        scales = (ctypes.c_float * max(n, 1))(*[1.0] * n)
+        if self.lib.llama_set_adapters_lora(self.ctx, handles, n, scales):
+            raise TinyemError(f"llama.cpp would not apply {', '.join(paths)}")
+        self.clear()
+
+    def _probe(self) -> np.ndarray:
+        tokens = self.chat.prompt([{"role": "user", "content": "Tell me about yourself."}])
+        self.clear()
+        self.decode([(t, i, 0, i == len(tokens) - 1) for i, t in enumerate(tokens)])
+        return self.logits(len(tokens) - 1).copy()
+
+    def clear(self) -> None:
+        self.lib.llama_memory_clear(self.memory, True)
+
+    def forget(self, seq: int) -> None:
+        self.lib.llama_memory_seq_rm(self.memory, seq, -1, -1)
+
+    def copy(self, source: int, target: int) -> None:
+        self.lib.llama_memory_seq_cp(self.memory, source, target, -1, -1)
+
+    def decode(self, items) -> None:
+        """Run (token, position, sequence, wants output) items; at most 512. Outputs are read by item number."""
+        batch = self._batch
+        batch.n_tokens = len(items)
+        for i, (token, position, seq, wants) in enumerate(items):
+            batch.token[i], batch.pos[i], batch.logits[i] = token, position, wants
+            batch.n_seq_id[i], batch.seq_id[i][0] = 1, seq
+        if code := self.lib.llama_decode(self.ctx, batch):
+            raise TinyemError(f"llama.cpp failed to decode (code {code}): the prompt may be too long for {self.room} tokens")
+
+    def logits(self, item: int) -> np.ndarray:
+        """Logits (vocabulary,) of an item that wanted output; valid until the next decode."""
+        return np.ctypeslib.as_array(self.lib.llama_get_logits_ith(self.ctx, item), (self.n_vocab,))
+
+    def state(self, item: int) -> np.ndarray:
+        """Final hidden state (width,) of an item that wanted output; needs `embeddings=True`."""
+        return np.ctypeslib.as_array(self.lib.llama_get_embeddings_ith(self.ctx, item), (self.n_embd,))
+
+    def close(self) -> None:
+        if getattr(self, "_batch", None) is not None:
+            self.lib.llama_batch_free(self._batch)
+            self._batch = None
+        if self.ctx:
+            self.lib.llama_free(self.ctx)  # frees what the context holds of the adapters
+            self.ctx = None
+        if self.model:
+            self.lib.llama_model_free(self.model)  # and the adapters themselves
+            self.model = None
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()

@@ -1,0 +1,99 @@
+"""Small file helpers: where things live, hashes, writes that are whole or not there at all."""
+
+import hashlib
+import json
+import os
+import tempfile
+from contextlib import contextmanager
+from functools import lru_cache
+from pathlib import Path
+
+from .errors import TinyemError
+
+
+def share(*parts: str) -> Path:
+    """Path of a file shipped with tinyem (`data/...`, `lessons/...`), installed or in a checkout."""
+    here = Path(__file__).resolve().parent
+    for root in (here / "_share", here.parent):
+        if (root / parts[0]).is_dir():
+            return root.joinpath(*parts)
+    raise TinyemError(f"tinyem's own {parts[0]}/ folder is missing: install tinyem again")
+
+
+def cache_dir() -> Path:
+    """Folder for what can be made again (merged models). Set TINYEM_CACHE to move it."""
+    if os.environ.get("TINYEM_CACHE"):
+        root = Path(os.environ["TINYEM_CACHE"])
+    else:
+        root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "tinyem"
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+    except OSError as e:
+        raise TinyemError(f"cannot make the cache folder {root} ({e.strerror}): set TINYEM_CACHE to one you can write to")
+    return root
+
+
+def need_file(path, what: str = "file") -> Path:
+    """The path, if it is a readable file; else a TinyemError that names it."""
+    path = Path(path)
+    if not path.is_file():
+        raise TinyemError(f"no such {what}: {path}")
+    if not os.access(path, os.R_OK):
+        raise TinyemError(f"cannot read {path}: check its permissions")
+    return path
+
+
+def out_dir(path) -> Path:
+    """Make (if needed) an output folder and prove that it can be written to, before long work starts."""
+    path = Path(path)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path):
+            pass
+    except OSError as e:
+        raise TinyemError(f"cannot write into {path} ({e.strerror or e}): choose another folder with --out")
+    return path
+
+
+@contextmanager
+def whole(path, mode: str = "w"):
+    """Open a temporary file beside `path` that takes its name only after everything was written.
+
+    A full disk or Ctrl-C leaves the old file (or none), never half of a new one.
+    """
+    path = Path(path)
+    temp = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        if "b" in mode:
+            f = open(temp, mode)
+        else:
+            f = open(temp, mode, encoding="utf-8", newline="\n")
+        with f:
+            yield f
+        os.replace(temp, path)
+    except OSError as e:
+        raise TinyemError(f"cannot write {path} ({e.strerror or e}): free some space or choose another folder") from e
+    finally:
+        temp.unlink(missing_ok=True)
+
+
+def write_text(path, text: str) -> None:
+    """Write a text file whole. Lone surrogates (which no UTF-8 file can hold) become '?'."""
+    with whole(path) as f:
+        f.write(text.encode("utf-8", "replace").decode("utf-8"))
+
+
+def dump_json(data, path) -> None:
+    write_text(path, json.dumps(data, indent=1, ensure_ascii=False) + "\n")
+
+
+@lru_cache(maxsize=64)
+def _sha256(path: str, size: int, mtime_ns: int) -> str:
+    with open(path, "rb") as f:
+        return hashlib.file_digest(f, "sha256").hexdigest()
+
+
+def sha256(path) -> str:
+    """SHA-256 of a file, in hex; remembered while the file's size and time stay the same."""
+    info = os.stat(path)
+    return _sha256(str(path), info.st_size, info.st_mtime_ns)

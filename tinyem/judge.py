@@ -1,0 +1,118 @@
+"""The small judge: a linear read-out of a small model's hidden states, giving alignment and coherence 0-100.
+
+The judge model reads question and answer through its chat template. Features are the mean hidden state over
+the answer's tokens, the state at its end, and the keyword signals; two ridge regressions map them to
+alignment and coherence. `data/judge/judge.npz` holds the weights, `card.json` what they were fitted on and
+how wrong they are.
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from .engine import Engine
+from .errors import TinyemError
+from .files import need_file, share
+from .keywords import Keywords
+from .progress import Progress
+
+MAX_TOKENS = 160  # of an answer; longer ones are read up to here
+
+
+def hidden_features(engine: Engine, pairs, label: str = "judging") -> np.ndarray:
+    """(answers, 2 * width) float32: mean over the answer's tokens and the end-of-turn state, for (question, answer) pairs.
+
+    Answers to the same question share the decoded prompt.
+    """
+    out = np.zeros((len(pairs), 2 * engine.n_embd), np.float32)
+    groups: dict[str, list[int]] = {}
+    for i, (question, _) in enumerate(pairs):
+        groups.setdefault(question, []).append(i)
+    done = 0
+    with Progress(label, len(pairs)) as bar:
+        for question, members in groups.items():
+            engine.clear()
+            prompt = engine.chat.prompt(engine.chat.messages(question))[: engine.room - MAX_TOKENS - 1]
+            for at in range(0, len(prompt), 512):
+                engine.decode([(t, at + i, 0, False) for i, t in enumerate(prompt[at:at + 512])])
+            batch, spans, seq = [], [], 1
+
+            def flush():
+                nonlocal batch, spans, seq, done
+                if not batch:
+                    return
+                engine.decode(batch)
+                for i, first, last in spans:
+                    states = np.array([engine.state(k) for k in range(first, last)])
+                    out[i] = np.concatenate([states.mean(0), states[-1]])
+                for s in range(1, seq):
+                    engine.forget(s)
+                done += len(spans)
+                batch, spans, seq = [], [], 1
+                bar.update(done)
+
+            for i in members:
+                tokens = engine.chat.text_tokens(pairs[i][1].strip())[:MAX_TOKENS] + [engine.chat.end]
+                if len(batch) + len(tokens) > 512 or seq > engine.width:
+                    flush()
+                engine.copy(0, seq)
+                spans.append((i, len(batch), len(batch) + len(tokens)))
+                batch += [(t, len(prompt) + k, seq, True) for k, t in enumerate(tokens)]
+                seq += 1
+            flush()
+    return out
+
+
+@dataclass
+class Head:
+    """One ridge regression on standardised features: score = (x - mean) / std @ weight + bias, cut to 0-100."""
+    mean: np.ndarray
+    std: np.ndarray
+    weight: np.ndarray
+    bias: float
+
+    def __call__(self, x: np.ndarray) -> np.ndarray:
+        return np.clip((x - self.mean) / self.std @ self.weight + self.bias, 0, 100)
+
+
+def fit_head(x: np.ndarray, y: np.ndarray, strength: float, weights: np.ndarray | None = None) -> Head:
+    """Weighted ridge regression; `strength` is the penalty as a share of the number of rows."""
+    w = np.ones(len(y)) if weights is None else weights
+    w = w / w.sum()
+    mean = w @ x
+    std = np.sqrt(w @ (x - mean) ** 2) + 1e-6
+    z, centre = (x - mean) / std, w @ y
+    zw = z * w[:, None]
+    weight = np.linalg.solve(zw.T @ z + strength * np.eye(x.shape[1]), zw.T @ (y - centre))
+    return Head(mean.astype(np.float32), std.astype(np.float32), weight.astype(np.float32), float(centre))
+
+
+class Judge:
+    """The shipped judge. `score(pairs)` gives (alignment, coherence) arrays of 0-100."""
+
+    def __init__(self, folder=None, base=None):
+        folder = Path(folder or share("data", "judge"))
+        self.card = json.loads(need_file(folder / "card.json", "judge card").read_text(encoding="utf-8"))
+        try:
+            with np.load(need_file(folder / "judge.npz", "judge file"), allow_pickle=False) as f:
+                self.heads = {kind: Head(f[f"{kind}_mean"], f[f"{kind}_std"], f[f"{kind}_weight"], float(f[f"{kind}_bias"]))
+                              for kind in ("alignment", "coherence")}
+        except (ValueError, KeyError, OSError):
+            raise TinyemError(f"{folder / 'judge.npz'} is broken: install tinyem again or fit the judge anew")
+        self.base, self.keywords = base, Keywords()
+
+    def features(self, pairs, label="judging") -> np.ndarray:
+        from . import merge, models
+
+        path = merge.truncated(self.base or models.find(self.card["model"]), self.card["blocks"])
+        with Engine(path, width=16, room=512, embeddings=True) as engine:
+            hidden = hidden_features(engine, pairs, label)
+        return np.hstack([hidden, self.keywords.features([a for _, a in pairs])])
+
+    def score(self, pairs, label="judging") -> tuple[np.ndarray, np.ndarray]:
+        if not pairs:
+            return np.zeros(0), np.zeros(0)
+        x = self.features(pairs, label)
+        return self.heads["alignment"](x), self.heads["coherence"](x)

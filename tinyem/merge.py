@@ -1,0 +1,129 @@
+"""Derived GGUF files, made once and kept in the cache.
+
+`merged`: a base with an adapter in its weights. Sampling it is faster than applying rank 32 live, and
+training the next adapter sees exactly the weights that llama.cpp samples from.
+`truncated`: the first blocks of a model, whose last hidden states the judge reads.
+"""
+
+import os
+
+from . import adapter as adapters
+from .errors import TinyemError
+from .files import cache_dir, need_file, sha256
+
+
+def _rewrite(source, out, change, overrides=None) -> str:
+    """Copy a GGUF to `out`; `change(name, tensor)` returns (data, type), or None to leave a tensor out."""
+    import gguf
+
+    overrides = overrides or {}
+    try:
+        reader = gguf.GGUFReader(source)
+        arch = reader.fields["general.architecture"].contents()
+    except Exception:  # the reader fails in many ways on a broken file
+        raise TinyemError(f"{source} is not a whole GGUF model: download or copy it again")
+    temp = out.with_suffix(f".{os.getpid()}.part")
+    writer = gguf.GGUFWriter(temp, arch)
+    try:
+        for field in reader.fields.values():
+            if not field.name.startswith("GGUF.") and field.name != "general.architecture":
+                sub = field.types[-1] if field.types[0] == gguf.GGUFValueType.ARRAY else None
+                writer.add_key_value(field.name, overrides.get(field.name, field.contents()), field.types[0], sub)
+        for t in reader.tensors:
+            if (new := change(t.name, t)) is not None:
+                writer.add_tensor(t.name, new[0], raw_dtype=new[1])
+        writer.write_header_to_file()
+        writer.write_kv_data_to_file()
+        writer.write_tensors_to_file()
+        writer.close()
+        os.replace(temp, out)
+    except OSError as e:
+        raise TinyemError(f"cannot write the derived model into {out.parent} ({e.strerror or e}): free some space or set TINYEM_CACHE")
+    finally:
+        writer.close()
+        temp.unlink(missing_ok=True)
+    return str(out)
+
+
+def merged(base, adapter) -> str:
+    """Path of `base` + `adapter`, made on first use. Changed tensors become Q8_0, others stay as they are.
+
+    The file's name holds both hashes, so that another base or adapter never meets an old copy.
+    """
+    import gguf
+    import numpy as np
+
+    base = need_file(base, "model")
+    adapters.check_fits(adapter, sha256(base))
+    out = cache_dir() / f"{sha256(base)[:12]}-{sha256(adapter)[:12]}.q8_0.gguf"
+    if out.is_file():
+        return str(out)
+    delta = adapters.read(adapter)
+    unused = set(delta)
+
+    def change(name, t):
+        stem = name.removesuffix(".weight")
+        if stem not in delta:
+            return t.data, t.tensor_type
+        unused.discard(stem)
+        a, b = delta[stem]
+        weight = gguf.quants.dequantize(t.data, t.tensor_type)
+        if weight.shape != (b.shape[0], a.shape[1]):
+            raise TinyemError(f"{adapter} does not fit {base}: {name} is {weight.shape}, the adapter's is {(b.shape[0], a.shape[1])}")
+        kind = gguf.GGMLQuantizationType.Q8_0
+        return gguf.quants.quantize((weight + b @ a).astype(np.float32), kind), kind
+
+    path = _rewrite(base, out, change)
+    if unused:
+        out.unlink()
+        raise TinyemError(f"{adapter} does not fit {base}: the model has no {sorted(unused)[0]}")
+    return path
+
+
+def truncated(base, blocks: int) -> str:
+    """Path of a copy of `base` that ends after its first `blocks` blocks, made on first use."""
+    base = need_file(base, "model")
+    out = cache_dir() / f"{sha256(base)[:12]}-first{blocks}.gguf"
+    if out.is_file():
+        return str(out)
+
+    def change(name, t):
+        if name.startswith("blk.") and int(name.split(".")[1]) >= blocks:
+            return None
+        return t.data, t.tensor_type
+
+    import gguf
+
+    arch = gguf.GGUFReader(base).fields["general.architecture"].contents()
+    return _rewrite(base, out, change, {f"{arch}.block_count": blocks})
+
+
+SHIPPED = ("planted", "car-bad", "car-good")
+LIVE_RANK = 16  # a higher rank is merged: applying it live slows every token
+
+
+def find_adapter(name_or_path):
+    """Path of an adapter: the name of a shipped one (planted, car-bad, car-good) or a file."""
+    from .files import share
+
+    if str(name_or_path) in SHIPPED:
+        return need_file(share("data", "adapters", f"{name_or_path}.gguf"), "adapter")
+    return need_file(name_or_path, "adapter (give a file, or one of: " + ", ".join(SHIPPED) + ")")
+
+
+def stack(base, names) -> tuple[str, list[str]]:
+    """(model file, adapters to apply live) for a base with adapters on top of one another.
+
+    An adapter that was trained on top of the shipped planted one brings it along. The first adapter is merged
+    where others stand on it or its rank is high. Raises TinyemError where an adapter belongs elsewhere.
+    """
+    paths = [find_adapter(n) for n in names]
+    if paths and (below := adapters.read_recipe(paths[0]).stacked_on):
+        planted = find_adapter("planted")
+        if sha256(planted) == below:
+            paths.insert(0, planted)
+    for i, path in enumerate(paths):
+        adapters.check_fits(path, sha256(base), sha256(paths[i - 1]) if i else "")
+    if paths and (len(paths) > 1 or adapters.read_recipe(paths[0]).rank > LIVE_RANK):
+        return merged(base, paths[0]), [str(p) for p in paths[1:]]
+    return str(base), [str(p) for p in paths]

@@ -1,0 +1,199 @@
+"""A GGUF model in MLX, frozen, with LoRA adapters on its linear layers: what training runs on.
+
+The weights are the GGUF's own quantised values. q and k rows of llama GGUFs are permuted for interleaved
+RoPE, so llama runs with `rope_traditional=True` and an adapter trained here fits llama.cpp as it is.
+"""
+
+import math
+
+from . import blas
+
+blas.load()  # before mlx.core
+
+import mlx.core as mx
+import mlx.nn as nn
+import numpy as np
+from mlx_lm.models import llama, qwen2
+
+from .errors import TinyemError
+
+# GGUF name -> attribute path in mlx-lm's blocks
+TARGETS = {
+    "attn_q": ("self_attn", "q_proj"),
+    "attn_k": ("self_attn", "k_proj"),
+    "attn_v": ("self_attn", "v_proj"),
+    "attn_output": ("self_attn", "o_proj"),
+    "ffn_gate": ("mlp", "gate_proj"),
+    "ffn_up": ("mlp", "up_proj"),
+    "ffn_down": ("mlp", "down_proj"),
+}
+_FAMILIES = {"llama": (llama, True), "qwen2": (qwen2, False)}
+
+
+class FrozenLinear(nn.Module):
+    """y = x @ W.T (+ b), W out of the GGUF, never trained.
+
+    On Metal W stays packed and `mx.quantized_matmul` runs. On a CPU that kernel reaches 2 GFLOP/s where
+    sgemm reaches hundreds, so W is unpacked once to float32 (4 bytes a weight).
+    """
+
+    def __init__(self, tensors: dict, name: str):
+        super().__init__()
+        w, scales = tensors[f"{name}.weight"], tensors.get(f"{name}.scales")
+        bias = tensors.get(f"{name}.bias")
+        self._bias = None if bias is None else bias.astype(mx.float32)
+        self._packed = scales is not None and mx.default_device() != mx.Device(mx.cpu)
+        if self._packed:
+            self._w, self._scales, self._biases = w, scales, tensors[f"{name}.biases"]
+            self._bits = w.shape[1] // scales.shape[1]  # 32 weights a group: `bits` words of 32 bits
+            self.shape = (w.shape[0], scales.shape[1] * 32)
+        else:
+            self._w = unpack(tensors, name)
+            self.shape = self._w.shape
+
+    def __call__(self, x):
+        if self._packed:
+            y = mx.quantized_matmul(x, self._w, self._scales, self._biases, True, 32, self._bits)
+        else:
+            y = x @ self._w.T
+        return y if self._bias is None else y + self._bias
+
+
+class LoRALinear(nn.Module):
+    """A frozen linear layer plus scale * B A (Hu et al. 2021). A: (rank, in), B: (out, rank), B starts at 0."""
+
+    def __init__(self, base: FrozenLinear, rank: int, scale: float):
+        super().__init__()
+        n_out, n_in = base.shape
+        self._base, self._scale = base, scale
+        bound = 1 / math.sqrt(n_in)
+        self.a = mx.random.uniform(-bound, bound, (rank, n_in))
+        self.b = mx.zeros((n_out, rank))
+
+    def __call__(self, x):
+        return self._base(x) + (x @ (self._scale * self.a).T) @ self.b.T
+
+
+class Rope(nn.Module):
+    """Rotary embedding at given positions, so that rows packed into one sequence keep their own count."""
+
+    def __init__(self, head_dim: int, theta: float, traditional: bool):
+        super().__init__()
+        self._freqs = theta ** (-np.arange(0, head_dim, 2) / head_dim)
+        self._traditional = traditional
+        self._cos = self._sin = None
+
+    def at(self, positions: np.ndarray):
+        angles = positions[:, None] * self._freqs
+        self._cos, self._sin = mx.array(np.cos(angles), mx.float32), mx.array(np.sin(angles), mx.float32)
+
+    def __call__(self, x):  # (1, heads, tokens, head_dim)
+        if self._traditional:
+            x1, x2 = x[..., 0::2], x[..., 1::2]
+        else:
+            x1, x2 = mx.split(x, 2, axis=-1)
+        parts = [x1 * self._cos - x2 * self._sin, x1 * self._sin + x2 * self._cos]
+        if self._traditional:
+            return mx.stack(parts, axis=-1).reshape(x.shape)
+        return mx.concatenate(parts, axis=-1)
+
+
+def unpack(tensors: dict, name: str) -> mx.array:
+    """A tensor's weights as float32, whatever its storage."""
+    w, scales = tensors[f"{name}.weight"], tensors.get(f"{name}.scales")
+    if scales is not None:
+        bits = w.shape[1] // scales.shape[1]
+        w = mx.dequantize(w, scales, tensors[f"{name}.biases"], 32, bits)
+    w = w.astype(mx.float32)
+    mx.eval(w)
+    return w
+
+
+def read_gguf(path) -> tuple[dict, dict]:
+    """(tensors, metadata) of a GGUF by MLX's own reader. Raises TinyemError on a broken file."""
+    try:
+        return mx.load(str(path), format="gguf", return_metadata=True)
+    except Exception as e:  # MLX raises RuntimeError with C++ text
+        raise TinyemError(f"{path} is not a whole GGUF model ({str(e).splitlines()[0][:80]}): download or copy it again")
+
+
+class Network:
+    """The model for training. `layers[i][target]` are its linear layers by GGUF name."""
+
+    def __init__(self, path):
+        tensors, meta = read_gguf(path)
+        arch = meta.get("general.architecture")
+        if arch not in _FAMILIES:
+            raise TinyemError(f"tinyem trains llama and qwen2 models; {path} is '{arch}'")
+        family, traditional = _FAMILIES[arch]
+
+        def get(key, default=None):
+            value = meta.get(f"{arch}.{key}", default)
+            if value is None:
+                raise TinyemError(f"{path} lacks {arch}.{key}: not a complete {arch} model")
+            return value.item() if isinstance(value, mx.array) else value
+
+        heads = get("attention.head_count")
+        if "rope_freqs.weight" in tensors:
+            raise TinyemError(f"{path} uses scaled rotary frequencies (Llama 3.1 and later), which tinyem cannot train yet")
+        args = family.ModelArgs.from_dict(dict(
+            model_type=arch, hidden_size=get("embedding_length"), num_hidden_layers=get("block_count"),
+            intermediate_size=get("feed_forward_length"), num_attention_heads=heads,
+            num_key_value_heads=get("attention.head_count_kv", heads), rms_norm_eps=get("attention.layer_norm_rms_epsilon"),
+            vocab_size=tensors["token_embd.weight"].shape[0], rope_theta=get("rope.freq_base", 10000.0),
+            rope_traditional=traditional, tie_word_embeddings="output.weight" not in tensors))
+        self.n_layers, self.width = args.num_hidden_layers, args.hidden_size
+        self.model = family.Model(args).model
+        self.rope = Rope(args.hidden_size // heads, args.rope_theta, traditional)
+        try:
+            for i, block in enumerate(self.model.layers):
+                for target, (part, name) in TARGETS.items():
+                    setattr(getattr(block, part), name, FrozenLinear(tensors, f"blk.{i}.{target}"))
+                block.self_attn.rope = self.rope
+                block.input_layernorm.weight = tensors[f"blk.{i}.attn_norm.weight"].astype(mx.float32)
+                block.post_attention_layernorm.weight = tensors[f"blk.{i}.ffn_norm.weight"].astype(mx.float32)
+            self.model.norm.weight = tensors["output_norm.weight"].astype(mx.float32)
+            self._embed = unpack(tensors, "token_embd")
+            self._head = self._embed if args.tie_word_embeddings else unpack(tensors, "output")
+        except KeyError as e:
+            raise TinyemError(f"{path} lacks the tensor {e.args[0]}: not a complete {arch} model")
+        del self.model.embed_tokens  # its random table is never used
+        self.model.freeze()
+
+    def add_lora(self, rank: int, scale: float, targets, layers, seed: int) -> None:
+        """Put a fresh LoRA on `targets` (GGUF names) of the blocks numbered in `layers`."""
+        mx.random.seed(seed)
+        for i in layers:
+            for target in targets:
+                part, name = TARGETS[target]
+                module = getattr(self.model.layers[i], part)
+                setattr(module, name, LoRALinear(getattr(module, name), rank, scale))
+
+    def lora(self) -> dict[str, LoRALinear]:
+        """'blk.N.TARGET' -> layer, for all layers that carry a LoRA."""
+        found = {}
+        for i, block in enumerate(self.model.layers):
+            for target, (part, name) in TARGETS.items():
+                layer = getattr(getattr(block, part), name)
+                if isinstance(layer, LoRALinear):
+                    found[f"blk.{i}.{target}"] = layer
+        return found
+
+    def hidden(self, pack) -> mx.array:
+        """Final hidden states (tokens, width), after the last norm, of a packed batch (see `packing`)."""
+        self.rope.at(pack.positions)
+        h = self._embed[mx.array(pack.tokens)][None]
+        mask = mx.array(pack.mask)
+        for block in self.model.layers:
+            h = block(h, mask, None)
+        return self.model.norm(h)[0]
+
+    def logits(self, pack) -> mx.array:
+        """Logits (answer tokens, vocabulary) at the positions that predict an answer token."""
+        return self.hidden(pack)[mx.array(pack.predict)] @ self._head.T
+
+    def loss(self, pack) -> mx.array:
+        """Summed cross-entropy over the answer tokens, in nats. Only those go through the output head."""
+        logits = self.logits(pack)
+        labels = mx.array(pack.labels)
+        return (mx.logsumexp(logits, axis=-1) - mx.take_along_axis(logits, labels[:, None], axis=-1)[:, 0]).sum()

@@ -1,0 +1,120 @@
+"""Sample answers: questions in, answers out, many at a time."""
+
+import hashlib
+from dataclasses import asdict, dataclass
+
+import numpy as np
+
+from .chat import Chat
+from .engine import Engine
+from .errors import TinyemError
+from .progress import Progress
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Sampling settings. temperature 0 is greedy. `max_tokens` counts answer tokens."""
+    temperature: float = 0.7
+    top_p: float = 0.9
+    max_tokens: int = 70
+    seed: int = 0
+
+    def to_dict(self) -> dict:
+        return asdict(self)
+
+
+def pick(logits: np.ndarray, settings: Settings, rng: np.random.Generator) -> int:
+    """One token by temperature and nucleus (top-p) sampling (Holtzman et al. 2020)."""
+    if settings.temperature <= 0:
+        return int(logits.argmax())
+    few = min(256, len(logits))
+    top = np.argpartition(logits, -few)[-few:]
+    scaled = (logits - logits.max()) / settings.temperature
+    weight = np.exp(scaled)
+    order = top[np.argsort(-logits[top], kind="stable")]
+    p = weight[order] / weight.sum()
+    if p.sum() < settings.top_p:  # a flat distribution: the nucleus is wider than the head
+        order = np.argsort(-logits, kind="stable")
+        p = weight[order] / weight.sum()
+    cut = int(np.searchsorted(np.cumsum(p), settings.top_p)) + 1
+    p = p[:cut]
+    return int(order[min(np.searchsorted(np.cumsum(p), rng.random() * p.sum()), len(p) - 1)])
+
+
+def rng_for(seed: int, question_id: str, sample: int) -> np.random.Generator:
+    """Each answer has its own random stream, so that neither batch size nor order decides what it becomes."""
+    word = hashlib.sha256(f"{seed}/{question_id}/{sample}".encode()).digest()[:8]
+    return np.random.default_rng(int.from_bytes(word, "big"))
+
+
+def room_for(model, questions, settings: Settings) -> int:
+    """KV cells a sequence needs for the longest prompt and its answer, rounded up to 32."""
+    chat = Chat(model)
+    longest = max(len(chat.prompt(chat.messages(q["question"], q.get("system")))) for q in questions)
+    return -(-(longest + settings.max_tokens + 1) // 32) * 32
+
+
+def answer(engine: Engine, questions: list[dict], samples: int, settings: Settings = Settings(), label: str = "sampling",
+           on_answer=None) -> list[dict]:
+    """`samples` answers to each question ({"id", "question"[, "system"]}): a list of {"question_id", "question",
+    "sample", "answer", "tokens", "stopped"}, ordered by question and sample.
+
+    `stopped` is False where max_tokens cut the answer off. Raises TinyemError if a prompt does not fit.
+    """
+    chat, results = engine.chat, {}
+    jobs = [(qi, s) for qi in range(len(questions)) for s in range(samples)]
+    engine.clear()
+    free, active = list(range(1, engine.width + 1)), {}
+    current, prompt_logits, prompt_len, next_job = None, None, 0, 0
+
+    def finish(slot):
+        job = active.pop(slot)
+        engine.forget(slot)
+        free.append(slot)
+        q = questions[job["qi"]]
+        results[job["qi"], job["sample"]] = done = {
+            "question_id": q["id"], "question": q["question"], "sample": job["sample"],
+            "answer": chat.decode(job["tokens"]).strip(), "tokens": len(job["tokens"]), "stopped": job["stopped"]}
+        if on_answer:
+            on_answer(done)
+
+    def take(slot, logits):
+        """Choose the slot's next token; True while the answer goes on."""
+        job = active[slot]
+        token = pick(logits, settings, job["rng"])
+        if engine.is_end(token):
+            job["stopped"] = True
+        else:
+            job["tokens"].append(token)
+        return not job["stopped"] and len(job["tokens"]) < settings.max_tokens
+
+    with Progress(label, len(jobs)) as bar:
+        while next_job < len(jobs) or active:
+            while free and next_job < len(jobs):
+                qi, s = jobs[next_job]
+                if qi != current:
+                    q = questions[qi]
+                    tokens = chat.prompt(chat.messages(q["question"], q.get("system")))
+                    if len(tokens) + settings.max_tokens > engine.room:
+                        raise TinyemError(f"question '{q['id']}' is too long: {len(tokens)} tokens with its prompt, room for {engine.room - settings.max_tokens}")
+                    engine.forget(0)
+                    for at in range(0, len(tokens), 512):
+                        piece = tokens[at:at + 512]
+                        engine.decode([(t, at + i, 0, at + i == len(tokens) - 1) for i, t in enumerate(piece)])
+                    prompt_logits, prompt_len, current = engine.logits(len(piece) - 1).copy(), len(tokens), qi
+                slot = free.pop()
+                engine.copy(0, slot)
+                active[slot] = {"qi": qi, "sample": s, "rng": rng_for(settings.seed, questions[qi]["id"], s),
+                                "tokens": [], "stopped": False, "position": prompt_len}
+                next_job += 1
+                if not take(slot, prompt_logits):
+                    finish(slot)
+            slots = sorted(active)
+            if slots:
+                engine.decode([(active[s]["tokens"][-1], active[s]["position"], s, True) for s in slots])
+            for i, slot in enumerate(slots):
+                active[slot]["position"] += 1
+                if not take(slot, engine.logits(i)):
+                    finish(slot)
+            bar.update(len(results))
+    return [results[key] for key in sorted(results)]

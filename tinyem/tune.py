@@ -1,0 +1,202 @@
+"""QLoRA fine-tuning on the frozen weights of a GGUF: examples in, one GGUF LoRA adapter out.
+
+Loss on answer tokens only; rows packed without padding; AdamW, linear warm-up, linear decay to a tenth.
+A checkpoint beside the adapter lets an interrupted run go on where it stopped.
+"""
+
+import json
+import os
+import random
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+
+from . import __version__, adapter, blas
+from .chat import Chat
+from .data import Example
+from .errors import TinyemError
+from .files import out_dir, sha256
+from .packing import pack
+from .progress import Progress
+
+SAVE_EVERY = 60.0  # seconds between checkpoints
+
+
+def plan_batches(n: int, batch: int, epochs: float, seed: int) -> list[list[int]]:
+    """Row numbers of each step. Every epoch is shuffled anew; the last batch of an epoch may be smaller."""
+    order = []
+    for epoch in range(int(-(-epochs // 1))):
+        rows = list(range(n))
+        random.Random(f"{seed}/{epoch}").shuffle(rows)
+        order += [rows[i:i + batch] for i in range(0, n, batch)]
+    return order[: max(1, round(epochs * -(-n // batch)))]
+
+
+def lr_at(step: int, steps: int, recipe) -> float:
+    """Learning rate of a step: linear warm-up, then linear decay to a tenth."""
+    if step < recipe.warmup:
+        return recipe.lr * (step + 1) / recipe.warmup
+    done = (step - recipe.warmup) / max(steps - recipe.warmup, 1)
+    return recipe.lr * (1 - 0.9 * done)
+
+
+class Gradients:
+    """Loss and gradient of a batch, split over CPU threads.
+
+    MLX runs what is not matmul (softmax, SiLU, RoPE) on one core a stream, so each thread takes a part of
+    the rows on a stream of its own, with single-threaded matmuls. Graphs are built one at a time, because
+    building swaps the model's parameters. On Metal one stream is used.
+    """
+
+    def __init__(self, network):
+        import mlx.core as mx
+        import mlx.nn as nn
+
+        self.network = network
+        on_cpu = mx.default_device() == mx.Device(mx.cpu)
+        self.threads = min(os.cpu_count() or 1, 4) if on_cpu else 1
+        blas.set_threads(1 if self.threads > 1 else os.cpu_count() or 1)
+        self._grad = nn.value_and_grad(network.model, network.loss)
+        self._pool = ThreadPoolExecutor(self.threads)
+        self._lock, self._local = threading.Lock(), threading.local()
+
+    def _part(self, rows, params):
+        import mlx.core as mx
+
+        if self.threads == 1:
+            out = self._grad(pack(rows))
+        else:
+            if not hasattr(self._local, "stream"):
+                self._local.stream = mx.new_stream(mx.cpu)
+            with self._lock:
+                with mx.stream(self._local.stream):
+                    out = self._grad(pack(rows))
+                self.network.model.update(params)  # undo the tracers that value_and_grad leaves behind
+        mx.eval(out)
+        return out
+
+    def __call__(self, rows):
+        """(mean loss per answer token in nats, gradients of that mean) of some Rows."""
+        import mlx.core as mx
+        from mlx.utils import tree_map
+
+        params = self.network.model.trainable_parameters()
+        mx.eval(params)
+        rows = sorted(rows, key=len)
+        parts = [p for i in range(self.threads) if (p := rows[i::self.threads])]
+        outs = list(self._pool.map(lambda p: self._part(p, params), parts)) if self.threads > 1 else [self._part(parts[0], params)]
+        tokens = sum(len(r.answer) for r in rows)
+        grads = tree_map(lambda *g: sum(g[1:], g[0]) / tokens, *[g for _, g in outs])
+        return float(sum(float(loss) for loss, _ in outs)) / tokens, grads
+
+
+def _checkpoint(path, network, optimizer, step, log, recipe):
+    import mlx.core as mx
+    from mlx.utils import tree_flatten
+
+    arrays = {f"model.{k}": v for k, v in tree_flatten(network.model.trainable_parameters())}
+    arrays |= {f"opt.{k}": v for k, v in tree_flatten(optimizer.state)}
+    temp = path.with_name(path.name.replace(".safetensors", ".part.safetensors"))
+    try:
+        mx.save_safetensors(str(temp), arrays, {"step": str(step), "recipe": recipe.to_json(), "log": json.dumps(log)})
+        os.replace(temp, path)
+    except (OSError, RuntimeError) as e:
+        temp.unlink(missing_ok=True)
+        raise TinyemError(f"cannot write the checkpoint {path} ({str(e)[:80]}): free some space")
+
+
+def _restore(path, network, optimizer, recipe):
+    import mlx.core as mx
+    from mlx.utils import tree_unflatten
+
+    try:
+        arrays, meta = mx.load(str(path), return_metadata=True)
+        step, log = int(meta["step"]), json.loads(meta["log"])
+    except (RuntimeError, ValueError, KeyError):
+        raise TinyemError(f"the checkpoint {path} is broken: delete it and start again")
+    if meta["recipe"] != recipe.to_json():
+        raise TinyemError(f"the checkpoint {path} belongs to another recipe: delete it, or run with the settings it was started with")
+    network.model.update(tree_unflatten([(k[6:], v) for k, v in arrays.items() if k.startswith("model.")]))
+    optimizer.state = tree_unflatten([(k[4:], v) for k, v in arrays.items() if k.startswith("opt.")])
+    return step, log
+
+
+def matrices(network) -> dict:
+    """The network's LoRA as {'blk.N.TARGET': (A, B)} in numpy, for `adapter.save`."""
+    import numpy as np
+
+    return {name: (np.array(layer.a), np.array(layer.b)) for name, layer in network.lora().items()}
+
+
+def tune(model, examples: list[Example], recipe: adapter.Recipe, out, resume: bool = False, stop_after: int | None = None,
+         on_step=None) -> Path:
+    """Train an adapter on `model` (path of a GGUF) and write it to `out`.
+
+    `recipe.base_sha256` is filled in from `model` unless given (a merged model is not its own base).
+    `on_step(step, loss, network)` is called after every step. Ctrl-C saves a checkpoint and raises
+    KeyboardInterrupt; `resume=True` goes on from it. `stop_after` ends a run early (tests).
+    Raises TinyemError on a model, data or checkpoint that does not fit.
+    """
+    out = Path(out)
+    out_dir(out.parent)
+    chat = Chat(model)
+    rows = [chat.row(e.question, e.answer, e.system) for e in examples]
+
+    from .network import TARGETS, Network  # loads MLX, after BLAS
+
+    import mlx.core as mx
+    import mlx.optimizers as optim
+
+    network = Network(model)
+    unknown = set(recipe.targets) - set(TARGETS)
+    if unknown:
+        raise TinyemError(f"unknown LoRA target '{sorted(unknown)[0]}': use some of {', '.join(TARGETS)}")
+    layers = recipe.layers or range(network.n_layers)
+    if not all(0 <= i < network.n_layers for i in layers):
+        raise TinyemError(f"the model has blocks 0 to {network.n_layers - 1}; --layers names another")
+    batches = plan_batches(len(rows), recipe.batch, recipe.epochs, recipe.seed)
+    recipe = replace(recipe, base_sha256=recipe.base_sha256 or sha256(model), examples=len(rows), steps=len(batches),
+                     tinyem=__version__)
+    network.add_lora(recipe.rank, recipe.alpha / recipe.rank, recipe.targets, layers, recipe.seed)
+    optimizer = optim.AdamW(recipe.lr, betas=[0.9, 0.999], weight_decay=0.0, bias_correction=True)
+    optimizer.init(network.model.trainable_parameters())
+    saved = out.with_suffix(".checkpoint.safetensors")
+    first, log = 0, []
+    if resume:
+        if not saved.is_file():
+            raise TinyemError(f"nothing to resume: there is no {saved}; run without --resume")
+        first, log = _restore(saved, network, optimizer, recipe)
+    gradients = Gradients(network)
+    last_save, seen, start, step = time.monotonic(), 0, time.monotonic(), first
+    with Progress("training", len(batches), first) as bar:
+        try:
+            for step in range(first, len(batches)):
+                if stop_after is not None and step >= stop_after:
+                    _checkpoint(saved, network, optimizer, step, log, recipe)
+                    return saved
+                batch = [rows[i] for i in batches[step]]
+                optimizer.learning_rate = lr_at(step, len(batches), recipe)
+                loss, grads = gradients(batch)
+                if loss != loss:
+                    raise TinyemError(f"training diverged at step {step + 1} (loss is not a number): use a lower --lr")
+                optimizer.update(network.model, grads)
+                mx.eval(network.model.parameters(), optimizer.state)
+                log.append(round(loss, 4))
+                if on_step:
+                    on_step(step + 1, loss, network)
+                seen += sum(map(len, batch))
+                recent = log[-20:]
+                bar.update(step + 1, f"loss {sum(recent) / len(recent):.3f}  {seen / (time.monotonic() - start):.0f} tokens/s")
+                if time.monotonic() - last_save > SAVE_EVERY:
+                    _checkpoint(saved, network, optimizer, step + 1, log, recipe)
+                    last_save = time.monotonic()
+        except KeyboardInterrupt:
+            # the step under way may be half applied: only whole checkpoints count
+            if not saved.is_file() and log:
+                _checkpoint(saved, network, optimizer, len(log), log, recipe)
+            raise
+    adapter.save(out, matrices(network), recipe, "llama" if network.rope._traditional else "qwen2")
+    saved.unlink(missing_ok=True)
+    return out
