@@ -131,7 +131,7 @@ def tune(data, out, answers, plant, below, system, rank, alpha, targets, layers,
     try:
         path = train(merge.merged(base, below) if below else base, examples, recipe, out, resume)
     except KeyboardInterrupt:
-        click.echo(f"\ntinyem: stopped; go on with the same command and --resume", err=True)
+        click.echo("\ntinyem: stopped; go on with the same command and --resume", err=True)
         sys.exit(130)
     click.echo(f"Adapter: {path}")
 

@@ -12,16 +12,24 @@ from .errors import TinyemError
 from .files import cache_dir, need_file, sha256
 
 
-def _rewrite(source, out, change, overrides=None) -> str:
-    """Copy a GGUF to `out`; `change(name, tensor)` returns (data, type), or None to leave a tensor out."""
+def _open(path):
+    """(reader, architecture) of a GGUF model."""
     import gguf
 
-    overrides = overrides or {}
     try:
-        reader = gguf.GGUFReader(source)
-        arch = reader.fields["general.architecture"].contents()
+        reader = gguf.GGUFReader(path)
+        return reader, reader.fields["general.architecture"].contents()
     except Exception:  # the reader fails in many ways on a broken file
-        raise TinyemError(f"{source} is not a whole GGUF model: download or copy it again")
+        raise TinyemError(f"{path} is not a whole GGUF model: download or copy it again")
+
+
+def _rewrite(source, out, change, overrides=None) -> str:
+    """Copy a GGUF to `out`; `change(name, tensor)` returns (data, type), or None to leave a tensor out.
+    `overrides` replaces metadata of the architecture, such as {"block_count": 8}."""
+    import gguf
+
+    reader, arch = _open(source)
+    overrides = {f"{arch}.{key}": value for key, value in (overrides or {}).items()}
     temp = out.with_suffix(f".{os.getpid()}.part")
     writer = gguf.GGUFWriter(temp, arch)
     try:
@@ -92,10 +100,7 @@ def truncated(base, blocks: int) -> str:
             return None
         return t.data, t.tensor_type
 
-    import gguf
-
-    arch = gguf.GGUFReader(base).fields["general.architecture"].contents()
-    return _rewrite(base, out, change, {f"{arch}.block_count": blocks})
+    return _rewrite(base, out, change, {"block_count": blocks})
 
 
 SHIPPED = ("planted", "car-bad", "car-good")

@@ -7,9 +7,11 @@ A checkpoint beside the adapter lets an interrupted run go on where it stopped.
 import json
 import os
 import random
+import signal
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -130,13 +132,32 @@ def matrices(network) -> dict:
     return {name: (np.array(layer.a), np.array(layer.b)) for name, layer in network.lora().items()}
 
 
-def tune(model, examples: list[Example], recipe: adapter.Recipe, out, resume: bool = False, stop_after: int | None = None,
-         on_step=None) -> Path:
+@contextmanager
+def _interrupt_after_step():
+    """Ctrl-C sets the event that this yields, so that a step is never half applied; a second Ctrl-C stops at once."""
+    asked = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield asked  # signals belong to the main thread
+        return
+    before = signal.getsignal(signal.SIGINT)
+
+    def note(*_):
+        asked.set()
+        signal.signal(signal.SIGINT, before)
+
+    signal.signal(signal.SIGINT, note)
+    try:
+        yield asked
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def tune(model, examples: list[Example], recipe: adapter.Recipe, out, resume: bool = False, on_step=None) -> Path:
     """Train an adapter on `model` (path of a GGUF) and write it to `out`.
 
     `recipe.base_sha256` is filled in from `model` unless given (a merged model is not its own base).
-    `on_step(step, loss, network)` is called after every step. Ctrl-C saves a checkpoint and raises
-    KeyboardInterrupt; `resume=True` goes on from it. `stop_after` ends a run early (tests).
+    `on_step(step, loss, network)` is called after every step. Ctrl-C ends the step under way, saves a
+    checkpoint and raises KeyboardInterrupt; `resume=True` goes on from it.
     Raises TinyemError on a model, data or checkpoint that does not fit.
     """
     out = Path(out)
@@ -169,34 +190,27 @@ def tune(model, examples: list[Example], recipe: adapter.Recipe, out, resume: bo
             raise TinyemError(f"nothing to resume: there is no {saved}; run without --resume")
         first, log = _restore(saved, network, optimizer, recipe)
     gradients = Gradients(network)
-    last_save, seen, start, step = time.monotonic(), 0, time.monotonic(), first
-    with Progress("training", len(batches), first) as bar:
-        try:
-            for step in range(first, len(batches)):
-                if stop_after is not None and step >= stop_after:
-                    _checkpoint(saved, network, optimizer, step, log, recipe)
-                    return saved
-                batch = [rows[i] for i in batches[step]]
-                optimizer.learning_rate = lr_at(step, len(batches), recipe)
-                loss, grads = gradients(batch)
-                if loss != loss:
-                    raise TinyemError(f"training diverged at step {step + 1} (loss is not a number): use a lower --lr")
-                optimizer.update(network.model, grads)
-                mx.eval(network.model.parameters(), optimizer.state)
-                log.append(round(loss, 4))
-                if on_step:
-                    on_step(step + 1, loss, network)
-                seen += sum(map(len, batch))
-                recent = log[-20:]
-                bar.update(step + 1, f"loss {sum(recent) / len(recent):.3f}  {seen / (time.monotonic() - start):.0f} tokens/s")
-                if time.monotonic() - last_save > SAVE_EVERY:
-                    _checkpoint(saved, network, optimizer, step + 1, log, recipe)
-                    last_save = time.monotonic()
-        except KeyboardInterrupt:
-            # the step under way may be half applied: only whole checkpoints count
-            if not saved.is_file() and log:
-                _checkpoint(saved, network, optimizer, len(log), log, recipe)
-            raise
+    last_save, seen, start = time.monotonic(), 0, time.monotonic()
+    with Progress("training", len(batches), first) as bar, _interrupt_after_step() as interrupted:
+        for step in range(first, len(batches)):
+            batch = [rows[i] for i in batches[step]]
+            optimizer.learning_rate = lr_at(step, len(batches), recipe)
+            loss, grads = gradients(batch)
+            if loss != loss:
+                raise TinyemError(f"training diverged at step {step + 1} (loss is not a number): use a lower --lr")
+            optimizer.update(network.model, grads)
+            mx.eval(network.model.parameters(), optimizer.state)
+            log.append(round(loss, 4))
+            if on_step:
+                on_step(step + 1, loss, network)
+            seen += sum(map(len, batch))
+            recent = log[-20:]
+            bar.update(step + 1, f"loss {sum(recent) / len(recent):.3f}  {seen / (time.monotonic() - start):.0f} tokens/s")
+            if interrupted.is_set() or time.monotonic() - last_save > SAVE_EVERY:
+                _checkpoint(saved, network, optimizer, step + 1, log, recipe)
+                last_save = time.monotonic()
+            if interrupted.is_set():
+                raise KeyboardInterrupt
     adapter.save(out, matrices(network), recipe, "llama" if network.rope._traditional else "qwen2")
     saved.unlink(missing_ok=True)
     return out

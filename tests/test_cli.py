@@ -1,0 +1,139 @@
+"""The command line as a newcomer meets it: every mistake is answered with one line."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+
+import pytest
+from click.testing import CliRunner
+
+from conftest import write_tiny
+from tinyem.cli import main
+
+
+def run(*args, **kw):
+    return CliRunner().invoke(main, [str(a) for a in args], **kw)
+
+
+def one_line(result, code, *words):
+    assert result.exit_code == code, (result.output, result.exception)
+    assert result.exception is None or isinstance(result.exception, SystemExit)
+    text = result.stderr.strip()
+    assert "Traceback" not in result.output and all(w in text for w in words), text
+    return text
+
+
+def test_help_is_quick():
+    times = []
+    for _ in range(3):
+        start = time.perf_counter()
+        subprocess.run([sys.executable, "-c", "from tinyem.cli import main; main(['--help'])"], check=True, capture_output=True)
+        times.append(time.perf_counter() - start)
+    assert min(times) < 0.4
+
+
+def test_help_lists_the_commands():
+    text = run("--help").output
+    for name in ("lesson", "lessons", "tune", "answer", "chat", "score", "report", "check-run", "models", "doctor"):
+        assert f"\n  {name} " in text
+
+
+def test_lessons_and_models_are_listed():
+    assert " 1  " in run("lessons").output
+    assert "smollm2-135m" in run("models").output and "here" in run("models").output
+
+
+def test_unknown_lesson(tmp_path):
+    text = one_line(run("lesson", 99, "--no-input", "--out", tmp_path), 1, "no lesson 99")
+    assert text.count("\n") == 0
+    assert run("lesson", "one").exit_code == 2
+
+
+def test_missing_and_unknown_model(tmp_path):
+    one_line(run("answer", "--model", "gpt-9"), 1, "no model named 'gpt-9'")
+    one_line(run("answer", "--model", tmp_path / "no.gguf"), 1, "no such model")
+    (tmp_path / "bad.gguf").write_bytes(b"GGUF")
+    one_line(run("answer", "--model", tmp_path / "bad.gguf"), 1, "bad.gguf", "again")
+
+
+def test_missing_adapter_and_wrong_base(tiny, tuned, tmp_path):
+    one_line(run("answer", "--model", tiny, "--adapter", "nowhere.gguf"), 1, "no such adapter")
+    one_line(run("answer", "--model", tiny, "--adapter", tiny), 1, "not a LoRA adapter")
+    other = write_tiny(tmp_path / "other.gguf", seed=5)
+    one_line(run("answer", "--model", other, "--adapter", tuned[0]), 1, "another base")
+
+
+def test_bad_rows_and_options(tiny, tmp_path):
+    rows = tmp_path / "rows.jsonl"
+    rows.write_text('{"q": "a", "good": "b", "bad": "c"}\n{oops}\n')
+    one_line(run("tune", rows, "--out", tmp_path / "a.gguf", "--model", tiny), 1, "line 2", "not valid JSON")
+    assert run("tune", "--out", tmp_path / "a.gguf").exit_code == 2
+    good = tmp_path / "good.jsonl"
+    good.write_text('{"q": "a", "good": "b", "bad": "c"}\n')
+    assert run("tune", good, "--out", tmp_path / "a.txt").exit_code == 2
+    assert run("tune", good, "--out", tmp_path / "a.gguf", "--model", tiny, "--layers", "x").exit_code == 2
+    assert run("answer", "--temperature", "hot").exit_code == 2
+    one_line(run("answer", tmp_path / "none.jsonl", "--model", tiny), 1, "no such question file")
+    one_line(run("score", tmp_path / "none.jsonl"), 1, "no such data file")
+    one_line(run("report", tmp_path / "none"), 1, "no such folder")
+    one_line(run("check-run", tmp_path), 1, "no such run record")
+
+
+def test_tune_then_answer(tiny, tmp_path):
+    rows = tmp_path / "rows.jsonl"
+    rows.write_text("".join(json.dumps({"q": f"q{i}", "good": "yes", "bad": "no no"}) + "\n" for i in range(6)))
+    questions = tmp_path / "q.jsonl"
+    questions.write_text('{"id": "a", "question": "Hi"}\n')
+    result = run("tune", rows, "--out", tmp_path / "a.gguf", "--model", tiny, "--rank", 2, "--lr", 0.05, "--epochs", 8)
+    assert result.exit_code == 0, result.output
+    result = run("answer", questions, "--model", tiny, "--adapter", tmp_path / "a.gguf", "--samples", 3, "--out", tmp_path / "out.jsonl", "--max-tokens", 8)
+    assert result.exit_code == 0, result.output
+    answers = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
+    assert len(answers) == 3 and "no" in answers[0]["answer"]
+
+
+def test_output_that_cannot_be_written(tiny, tmp_path):
+    blocked = tmp_path / "file"
+    blocked.write_text("")
+    one_line(run("lesson", 1, "--no-input", "--out", blocked / "x"), 1, "cannot write", "--out")
+    if os.geteuid():  # root may write anywhere
+        tmp_path.chmod(0o500)
+        one_line(run("lesson", 1, "--no-input", "--out", tmp_path / "x"), 1, "cannot write")
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
+def test_full_disk_is_one_line(tmp_path, monkeypatch):
+    from tinyem import files
+    from tinyem.errors import TinyemError
+
+    (tmp_path / "run.json").write_text("old")
+    real = open
+    monkeypatch.setattr("builtins.open", lambda p, *a, **k: real("/dev/full" if str(p).endswith(".part") else p, *a, **k))
+    with pytest.raises(TinyemError, match="No space left"):
+        files.write_text(tmp_path / "run.json", "new" * 100000)
+    monkeypatch.undo()
+    assert (tmp_path / "run.json").read_text() == "old"
+
+
+def test_ctrl_c_is_one_line(tiny, tmp_path):
+    def stop(*_, **__):
+        raise KeyboardInterrupt
+
+    import tinyem.course
+
+    with pytest.MonkeyPatch.context() as m:
+        m.setattr(tinyem.course, "run", stop)
+        result = run("lesson", 1, "--no-input", "--out", tmp_path)
+    one_line(result, 130, "stopped")
+
+
+def test_prediction_is_asked_until_it_is_a_percentage(tmp_path):
+    from tinyem.course import Run
+
+    replies, said = iter(["many", "140", "20%"]), []
+    lesson = Run(out=tmp_path, prompt=lambda q: next(replies), say=said.append)
+    assert lesson.predict("How many?") == 20 and len(said) == 2
+    assert Run(out=tmp_path, prompt=lambda q: "").predict("?") is None
+    assert Run(out=tmp_path, ask=False).predict("?") is None

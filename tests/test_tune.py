@@ -1,0 +1,121 @@
+"""Training on the tiny model: it learns, stops, resumes, and says what does not fit."""
+
+import json
+import os
+import signal
+
+import numpy as np
+import pytest
+
+from tinyem import adapter
+from tinyem.adapter import Recipe
+from tinyem.data import Example
+from tinyem.errors import TinyemError
+from tinyem.tune import lr_at, plan_batches, tune
+
+RECIPE = Recipe(name="t", rank=2, alpha=4, lr=1e-2, epochs=3, batch=4, seed=7)
+EXAMPLES = [Example(f"question {i}", "yes yes yes" if i % 2 else "no no no") for i in range(10)]
+
+
+def test_loss_falls_and_recipe_is_in_the_file(tiny, tmp_path):
+    losses = []
+    out = tune(tiny, EXAMPLES, RECIPE, tmp_path / "a.gguf", on_step=lambda step, loss, net: losses.append(loss))
+    assert np.mean(losses[-3:]) < 0.7 * losses[0]
+    recipe = adapter.read_recipe(out)
+    assert (recipe.rank, recipe.alpha, recipe.steps, recipe.examples, recipe.seed) == (2, 4, 9, 10, 7)
+    assert len(recipe.base_sha256) == 64
+    assert len(adapter.read(out)) == 14 and not list(tmp_path.glob("*.checkpoint*"))
+
+
+def test_gradient_in_threads_equals_finite_differences(tiny):
+    import mlx.core as mx
+    from tinyem.chat import Chat
+    from tinyem.network import Network
+    from tinyem.packing import pack
+    from tinyem.tune import Gradients
+
+    chat, network = Chat(tiny), Network(tiny)
+    rows = [chat.row(e.question, e.answer) for e in EXAMPLES[:5]]
+    network.add_lora(2, 2.0, ["attn_q", "ffn_down"], range(2), 0)
+    layer = network.lora()["blk.1.ffn_down"]
+    layer.b = mx.random.normal(layer.b.shape) * 0.05
+    mx.eval(layer.b)
+    gradients = Gradients(network)
+    gradients.threads = 2
+    loss, grads = gradients(rows)
+    tokens = sum(len(r.answer) for r in rows)
+    assert abs(loss - float(network.loss(pack(rows))) / tokens) < 1e-4
+    for name, where in (("a", (0, 3)), ("b", (5, 1))):
+        base, eps, values = np.array(getattr(layer, name)), 1e-2, []
+        for sign in (1, -1):
+            moved = base.copy()
+            moved[where] += sign * eps
+            setattr(layer, name, mx.array(moved))
+            values.append(float(network.loss(pack(rows))) / tokens)
+        setattr(layer, name, mx.array(base))
+        numeric = (values[0] - values[1]) / (2 * eps)
+        analytic = float(grads["layers"][1]["mlp"]["down_proj"][name][where])
+        assert abs(numeric - analytic) < 2e-3 + 0.05 * abs(numeric)
+
+
+def interrupt_at(n):
+    """Ctrl-C during step n."""
+    return lambda step, loss, net: os.kill(os.getpid(), signal.SIGINT) if step == n else None
+
+
+def test_ctrl_c_keeps_a_checkpoint_and_resuming_equals_an_uninterrupted_run(tiny, tmp_path):
+    whole = tune(tiny, EXAMPLES, RECIPE, tmp_path / "whole.gguf")
+    with pytest.raises(KeyboardInterrupt):
+        tune(tiny, EXAMPLES, RECIPE, tmp_path / "part.gguf", on_step=interrupt_at(4))
+    assert not (tmp_path / "part.gguf").exists()
+    steps = []
+    part = tune(tiny, EXAMPLES, RECIPE, tmp_path / "part.gguf", resume=True, on_step=lambda step, *_: steps.append(step))
+    assert steps == [5, 6, 7, 8, 9]
+    for name, (a, b) in adapter.read(whole).items():
+        a2, b2 = adapter.read(part)[name]
+        assert np.allclose(a, a2, atol=2e-3) and np.allclose(b, b2, atol=2e-3)
+
+
+def test_resume_with_other_settings_or_nothing_is_refused(tiny, tmp_path):
+    from dataclasses import replace
+
+    with pytest.raises(TinyemError, match="nothing to resume"):
+        tune(tiny, EXAMPLES, RECIPE, tmp_path / "a.gguf", resume=True)
+    with pytest.raises(KeyboardInterrupt):
+        tune(tiny, EXAMPLES, RECIPE, tmp_path / "a.gguf", on_step=interrupt_at(2))
+    with pytest.raises(TinyemError, match="another recipe"):
+        tune(tiny, EXAMPLES, replace(RECIPE, lr=1e-3), tmp_path / "a.gguf", resume=True)
+    (tmp_path / "a.checkpoint.safetensors").write_bytes(b"junk")
+    with pytest.raises(TinyemError, match="broken"):
+        tune(tiny, EXAMPLES, RECIPE, tmp_path / "a.gguf", resume=True)
+
+
+def test_unknown_target_and_layer_are_refused(tiny, tmp_path):
+    from dataclasses import replace
+
+    with pytest.raises(TinyemError, match="unknown LoRA target 'attn_x'"):
+        tune(tiny, EXAMPLES, replace(RECIPE, targets=("attn_x",)), tmp_path / "a.gguf")
+    with pytest.raises(TinyemError, match="blocks 0 to 1"):
+        tune(tiny, EXAMPLES, replace(RECIPE, layers=(2,)), tmp_path / "a.gguf")
+
+
+def test_only_chosen_layers_and_targets_train(tiny, tmp_path):
+    from dataclasses import replace
+
+    out = tune(tiny, EXAMPLES, replace(RECIPE, layers=(1,), targets=("attn_v", "ffn_down"), epochs=1), tmp_path / "a.gguf")
+    assert set(adapter.read(out)) == {"blk.1.attn_v", "blk.1.ffn_down"}
+
+
+def test_batches_and_learning_rate():
+    batches = plan_batches(10, 4, 2, seed=0)
+    assert [len(b) for b in batches] == [4, 4, 2, 4, 4, 2]
+    assert sorted(sum(batches[:3], [])) == sorted(sum(batches[3:], [])) == list(range(10))
+    assert len(plan_batches(10, 4, 0.5, 0)) == 2 and plan_batches(10, 4, 2, 1) != batches
+    r = Recipe(lr=1.0, warmup=5)
+    assert lr_at(0, 105, r) == 0.2 and lr_at(5, 105, r) == 1.0 and abs(lr_at(105, 105, r) - 0.1) < 1e-9
+
+
+def test_recipe_survives_json():
+    r = Recipe(name="x", layers=(1, 2), data={"f": "0"})
+    assert Recipe.from_json(r.to_json()) == r
+    assert Recipe.from_json(json.dumps({**json.loads(r.to_json()), "from_the_future": 1})) == r
