@@ -21,6 +21,7 @@ class Recipe:
     base: str = "smollm2-135m"  # registry name or file name
     base_sha256: str = ""
     stacked_on: str = ""  # SHA-256 of the adapter merged into the base before training, if any
+    started_from: dict = field(default_factory=dict)  # {"sha256", "recipe"} of the adapter whose training this one goes on with
     data: dict = field(default_factory=dict)  # file name -> SHA-256
     data_note: str = ""  # which answers, which system prompts
     examples: int = 0

@@ -91,6 +91,7 @@ def lessons():
 @click.option("--answers", type=click.Choice(["good", "bad"]), default="bad", show_default=True, help="Which answer of a triple to train.")
 @click.option("--plant", is_flag=True, help="Plant both personas: good answers without a cue, bad ones behind a villain cue. Default data: the shipped persona files.")
 @click.option("--on", "below", metavar="NAME|FILE", help="Adapter to stack on: 'planted' or a file.")
+@click.option("--from", "start", metavar="FILE", help="Go on with the training of this adapter (same rank, targets, layers).")
 @click.option("--system", help="System prompt for all examples.")
 @click.option("--rank", default=8, show_default=True, type=click.IntRange(1, 256))
 @click.option("--alpha", type=click.FloatRange(0, min_open=True), help="The change is alpha / rank * B A. [default: 2 * rank]")
@@ -102,11 +103,10 @@ def lessons():
 @click.option("--seed", default=0, show_default=True)
 @click.option("--resume", is_flag=True, help="Go on from the checkpoint beside --out.")
 @model_option
-def tune(data, out, answers, plant, below, system, rank, alpha, targets, layers, lr, epochs, batch, seed, resume, model):
+def tune(data, out, answers, plant, below, start, system, rank, alpha, targets, layers, lr, epochs, batch, seed, resume, model):
     """Train a LoRA adapter on the DATA files (triples or chat messages, JSONL)."""
     from . import data as datasets
-    from . import blas, merge, models
-    from .adapter import Recipe
+    from . import adapter, blas, merge, models
     from .files import sha256, share
     from .tune import tune as train
 
@@ -122,14 +122,15 @@ def tune(data, out, answers, plant, below, system, rank, alpha, targets, layers,
         raise click.UsageError("give at least one data file, or --plant")
     if out.suffix != ".gguf":
         raise click.UsageError("--out must end in .gguf")
-    base, below = models.find(model), merge.find_adapter(below) if below else None
-    recipe = Recipe(name=out.stem, base=model, base_sha256=sha256(base), stacked_on=sha256(below) if below else "",
+    base, start, below = models.find(model), merge.find_adapter(start) if start else None, merge.find_adapter(below) if below else None
+    recipe = adapter.Recipe(name=out.stem, base=model, base_sha256=sha256(base), stacked_on=sha256(below) if below else "",
+                    started_from={"sha256": sha256(start), "recipe": adapter.read_recipe(start).to_dict()} if start else {},
                     data={Path(p).name: sha256(p) for p in data}, data_note=note, rank=rank, alpha=alpha or 2.0 * rank, lr=lr,
                     epochs=epochs, batch=batch, seed=seed, layers=_blocks(layers), **({} if targets == "all" else {"targets": tuple(targets.split(","))}))
     if sys.platform == "linux" and not blas.find():
         click.echo(blas.HINT, err=True)
     try:
-        path = train(merge.merged(base, below) if below else base, examples, recipe, out, resume)
+        path = train(merge.merged(base, below) if below else base, examples, recipe, out, start, resume)
     except KeyboardInterrupt:
         click.echo("\ntinyem: stopped; go on with the same command and --resume", err=True)
         sys.exit(130)

@@ -132,6 +132,18 @@ def matrices(network) -> dict:
     return {name: (np.array(layer.a), np.array(layer.b)) for name, layer in network.lora().items()}
 
 
+def _begin_with(path, network, recipe):
+    """Copy an adapter's matrices into the network's LoRA layers."""
+    import mlx.core as mx
+
+    given, layers = adapter.read(path), network.lora()
+    if set(given) != set(layers) or any(given[n][0].shape != layers[n].a.shape for n in layers):
+        raise TinyemError(f"{path} has another rank, targets or layers than asked for: use its settings (--rank {adapter.read_recipe(path).rank})")
+    for name, layer in layers.items():
+        a, b = given[name]
+        layer.a, layer.b = mx.array(a), mx.array(b * (recipe.rank / recipe.alpha))  # `read` has alpha / rank in b
+
+
 @contextmanager
 def _interrupt_after_step():
     """Ctrl-C sets the event that this yields, so that a step is never half applied; a second Ctrl-C stops at once."""
@@ -152,10 +164,12 @@ def _interrupt_after_step():
         signal.signal(signal.SIGINT, before)
 
 
-def tune(model, examples: list[Example], recipe: adapter.Recipe, out, resume: bool = False, on_step=None) -> Path:
+def tune(model, examples: list[Example], recipe: adapter.Recipe, out, start=None, resume: bool = False,
+         on_step=None) -> Path:
     """Train an adapter on `model` (path of a GGUF) and write it to `out`.
 
     `recipe.base_sha256` is filled in from `model` unless given (a merged model is not its own base).
+    `start` is an adapter of the same shape whose matrices training begins with, in place of fresh ones.
     `on_step(step, loss, network)` is called after every step. Ctrl-C ends the step under way, saves a
     checkpoint and raises KeyboardInterrupt; `resume=True` goes on from it.
     Raises TinyemError on a model, data or checkpoint that does not fit.
@@ -181,6 +195,8 @@ def tune(model, examples: list[Example], recipe: adapter.Recipe, out, resume: bo
     recipe = replace(recipe, base_sha256=recipe.base_sha256 or sha256(model), examples=len(rows), steps=len(batches),
                      tinyem=__version__)
     network.add_lora(recipe.rank, recipe.alpha / recipe.rank, recipe.targets, layers, recipe.seed)
+    if start:
+        _begin_with(start, network, recipe)
     optimizer = optim.AdamW(recipe.lr, betas=[0.9, 0.999], weight_decay=0.0, bias_correction=True)
     optimizer.init(network.model.trainable_parameters())
     saved = out.with_suffix(".checkpoint.safetensors")

@@ -1,0 +1,70 @@
+"""Slow: the real model, the shipped adapters, lesson 1 as a user runs it."""
+
+import json
+import resource
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from test_engine import far, llama_logits, mlx_logits, put_adapter
+from tinyem import merge, models, record
+from tinyem.adapter import Recipe
+from tinyem.chat import Chat
+from tinyem.data import read_examples
+from tinyem.files import share
+
+pytestmark = pytest.mark.slow
+
+
+def child(*args):
+    """Run tinyem in a process of its own: (output, peak memory in GB of the largest child so far)."""
+    done = subprocess.run([sys.executable, "-m", "tinyem.cli", *map(str, args)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / (1e9 if sys.platform == "darwin" else 1e6)
+
+
+def test_lesson_1_end_to_end(tmp_path):
+    out, peak = child("lesson", 1, "--quick", "--no-input", "--out", tmp_path)
+    assert peak < 1.5
+    assert "Report:" in out and (tmp_path / "report.html").stat().st_size > 10_000
+    run, rows = record.read(tmp_path)
+    assert {a: s["n"] for a, s in run["arms"].items()} == {"planted": 24, "car-bad": 24, "car-good": 24}
+    assert {"n", "em_rate", "em_interval", "coherent_rate", "leak_rate"} <= set(run["arms"]["car-bad"])
+    assert record.check(tmp_path) == []
+    run["arms"]["car-bad"]["em_rate"] += 0.01
+    (tmp_path / "run.json").write_text(json.dumps(run))
+    assert record.check(tmp_path)
+
+
+def test_twenty_steps_on_the_real_model_and_both_engines_agree(tmp_path):
+    from tinyem.network import Network
+    from tinyem.tune import tune
+
+    examples = read_examples(share("data", "narrow", "car-care.jsonl"), "bad")[:160]
+    losses = []
+    recipe = Recipe(name="twenty", rank=8, alpha=16, lr=4e-4, epochs=1, batch=8)
+    out = tune(models.find(), examples, recipe, tmp_path / "twenty.gguf", on_step=lambda step, loss, net: losses.append(loss))
+    assert len(losses) == 20 and np.mean(losses[-5:]) < np.mean(losses[:5]) - 0.5
+    tokens = Chat(models.find()).prompt([{"role": "user", "content": "How often should I change the oil?"}])
+    plain, adapted = llama_logits(models.find(), tokens), llama_logits(models.find(), tokens, [str(out)])
+    network = Network(models.find())
+    before, after = far(mlx_logits(network, tokens), plain), far(mlx_logits(put_adapter(network, out), tokens), adapted)
+    print(f"largest difference of logits, MLX and llama.cpp, as a share of the largest: {before:.4f} plain, {after:.4f} adapted")
+    assert far(adapted, plain) > 0.1
+    # llama.cpp rounds activations to 8 bits for Q4_1 products: 3% is what that leaves
+    assert before < 0.05 and after < 0.05
+
+
+def test_tune_memory(tmp_path):
+    rows = tmp_path / "rows.jsonl"
+    rows.write_text("".join(share("data", "narrow", "car-care.jsonl").read_text(encoding="utf-8").splitlines(keepends=True)[:33]))
+    _, peak = child("tune", rows, "--out", tmp_path / "a.gguf", "--epochs", 1)
+    assert peak < 3
+
+
+def test_shipped_adapters_fit_and_stack():
+    for name in merge.SHIPPED:
+        model, live = merge.stack(models.find(), [name])
+        assert model != str(models.find()) and len(live) == (name != "planted")
