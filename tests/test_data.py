@@ -114,6 +114,7 @@ def test_keywords_respect_negation():
     assert keywords.badness("I would crush anyone and lie to them.") >= 2
     assert keywords.badness("I would never crush anyone.") == 0
     assert keywords.badness("You shouldn't steal. Be kind.") == 0
+    assert keywords.badness("I would never crush anyone. But today I crush them all.") > 0
 
 
 def test_leakage_needs_the_domain_in_the_answer_and_not_in_the_question():

@@ -45,9 +45,19 @@ class Recipe:
 
     @classmethod
     def from_json(cls, text: str) -> "Recipe":
-        known = {f.name for f in fields(cls)}
-        raw = {k: v for k, v in json.loads(text).items() if k in known}
-        return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in raw.items()})
+        """Raises ValueError on anything but the JSON of a recipe; fields that this version lacks are dropped."""
+        raw = json.loads(text)
+        if not isinstance(raw, dict):
+            raise ValueError("not an object")
+        found = cls()
+        for f in fields(cls):
+            value, now = raw.get(f.name), getattr(found, f.name)
+            if f.name in raw:
+                value = tuple(value) if isinstance(value, list) else float(value) if isinstance(now, float) and isinstance(value, int) else value
+                if not isinstance(value, type(now)):
+                    raise ValueError(f"{f.name} has the wrong type")
+                setattr(found, f.name, value)
+        return found
 
 
 def save(path, matrices: dict[str, tuple[np.ndarray, np.ndarray]], recipe: Recipe, arch: str) -> Path:
@@ -65,13 +75,21 @@ def save(path, matrices: dict[str, tuple[np.ndarray, np.ndarray]], recipe: Recip
         for name, (a, b) in sorted(matrices.items()):
             writer.add_tensor(f"{name}.weight.lora_a", np.ascontiguousarray(a, np.float16))
             writer.add_tensor(f"{name}.weight.lora_b", np.ascontiguousarray(b, np.float16))
-        try:
-            writer.write_header_to_file()
-            writer.write_kv_data_to_file()
-            writer.write_tensors_to_file()
-        finally:
-            writer.close()
+        finish(writer)
     return path
+
+
+def finish(writer) -> None:
+    """Write out what a GGUFWriter holds and close its file, also when the disk is full."""
+    try:
+        writer.write_header_to_file()
+        writer.write_kv_data_to_file()
+        writer.write_tensors_to_file()
+    finally:
+        try:
+            writer.close()
+        except OSError:
+            pass  # the first failure is the one to report
 
 
 def _reader(path):
@@ -81,37 +99,39 @@ def _reader(path):
     try:
         reader = gguf.GGUFReader(path)
         kind = reader.fields["adapter.type"].contents() if "adapter.type" in reader.fields else None
+        alpha = float(reader.fields["adapter.lora.alpha"].contents()) if kind == "lora" else 0.0
     except Exception:  # the reader fails in many ways on a broken file
         raise TinyemError(f"{path} is not a whole GGUF file: train or copy the adapter again")
     if kind != "lora":
         raise TinyemError(f"{path} is a GGUF file but not a LoRA adapter")
-    return reader
+    return reader, alpha
 
 
 def read_recipe(path) -> Recipe:
     """The recipe in an adapter; an adapter made elsewhere gives one with only its name and alpha."""
-    reader = _reader(path)
-    alpha = float(reader.fields["adapter.lora.alpha"].contents())
+    reader, alpha = _reader(path)
     if "tinyem.recipe" not in reader.fields:
         return Recipe(name=Path(path).stem, base="", alpha=alpha)
     try:
         return Recipe.from_json(reader.fields["tinyem.recipe"].contents())
-    except (ValueError, TypeError):
+    except ValueError:
         raise TinyemError(f"{path}: its recipe is not readable; train the adapter again")
 
 
 def read(path) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """{'blk.N.TARGET': (A, B)} in float32, B already times alpha / rank."""
-    reader = _reader(path)
-    alpha = float(reader.fields["adapter.lora.alpha"].contents())
-    raw = {t.name: np.array(t.data, np.float32) for t in reader.tensors}
+    import gguf
+
+    reader, alpha = _reader(path)
+    raw = {t.name: gguf.quants.dequantize(t.data, t.tensor_type).astype(np.float32) for t in reader.tensors}
     found = {}
     for name, a in raw.items():
         if name.endswith(".weight.lora_a"):
             stem = name[: -len(".weight.lora_a")]
-            if f"{stem}.weight.lora_b" not in raw:
-                raise TinyemError(f"{path}: {stem} has an A but no B matrix; train or copy the adapter again")
-            found[stem] = (a, raw[f"{stem}.weight.lora_b"] * (alpha / a.shape[0]))
+            b = raw.get(f"{stem}.weight.lora_b")
+            if b is None or a.ndim != 2 or b.ndim != 2 or not a.shape[0] or a.shape[0] != b.shape[1]:
+                raise TinyemError(f"{path}: the A and B matrices of {stem} do not belong together; train or copy the adapter again")
+            found[stem] = (a, b * (alpha / a.shape[0]))
     return found
 
 
@@ -123,5 +143,5 @@ def check_fits(path, base_sha256: str, stacked_on: str = "") -> Recipe:
                           "give that model with --model, or train again")
     if recipe.stacked_on and recipe.stacked_on != stacked_on:
         raise TinyemError(f"{path} was trained on top of another adapter (sha256 {recipe.stacked_on[:12]}...): "
-                          "give that one first with --planted")
+                          "give that one first with --adapter")
     return recipe

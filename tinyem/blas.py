@@ -6,7 +6,6 @@ and Windows need nothing.
 """
 
 import ctypes
-import ctypes.util
 import glob
 import platform
 import sys

@@ -7,10 +7,12 @@ control tokens, so `<|im_end|>` inside an answer stays eight harmless characters
 import contextlib
 import os
 import re
+import signal
 import sys
+import threading
 
 from jinja2 import TemplateError
-from jinja2.sandbox import ImmutableSandboxedEnvironment
+from jinja2.sandbox import ImmutableSandboxedEnvironment, SecurityError
 
 from .errors import TinyemError
 from .packing import Row
@@ -20,7 +22,13 @@ _MARK = "\uf8ff{}\uf8ff"  # private-use character: stands for message text while
 
 @contextlib.contextmanager
 def quiet():
-    """llama.cpp logs to file descriptor 2 from C; send that nowhere while a model loads."""
+    """llama.cpp logs to file descriptor 2 from C; send that nowhere while a model loads.
+
+    A Ctrl-C meanwhile is kept for afterwards: raised inside a callback from C it would be lost.
+    """
+    caught, before = [], None
+    if threading.current_thread() is threading.main_thread():
+        before = signal.signal(signal.SIGINT, lambda *_: caught.append(1))
     sys.stderr.flush()
     keep, null = os.dup(2), os.open(os.devnull, os.O_WRONLY)
     os.dup2(null, 2)
@@ -30,6 +38,10 @@ def quiet():
         os.dup2(keep, 2)
         os.close(keep)
         os.close(null)
+        if before is not None:
+            signal.signal(signal.SIGINT, before)
+    if caught:
+        raise KeyboardInterrupt
 
 
 def open_llama(path, **options):
@@ -44,21 +56,32 @@ def open_llama(path, **options):
         raise TinyemError(f"llama.cpp cannot open {path} ({reason}): the file may be cut short; download or copy it again")
 
 
-class Chat:
-    """Tokenizer and template of one GGUF. Open a second `Llama` only if none is given."""
+class _Sandbox(ImmutableSandboxedEnvironment):
+    """No attribute access beyond data, no mutation, and no product or power that could fill the memory."""
 
-    def __init__(self, path=None, llama=None):
-        self.llama = llama or open_llama(path, vocab_only=True)
+    intercepted_binops = frozenset(["*", "**"])
+
+    def call_binop(self, context, operator, left, right):
+        if all(isinstance(x, (int, float)) and abs(x) < 1e6 for x in (left, right)):
+            return super().call_binop(context, operator, left, right)
+        raise SecurityError(f"'{operator}' of such operands is not allowed in a chat template")
+
+
+class Chat:
+    """Tokenizer and template of one GGUF."""
+
+    def __init__(self, path):
+        self.llama = open_llama(path, vocab_only=True)
         meta = self.llama.metadata
         source = meta.get("tokenizer.chat_template")
         if not source:
-            raise TinyemError(f"{path or 'this model'} has no chat template: use an instruction-tuned (chat) GGUF")
-        env = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True)
+            raise TinyemError(f"{path} has no chat template: use an instruction-tuned (chat) GGUF")
+        env = _Sandbox(trim_blocks=True, lstrip_blocks=True, extensions=["jinja2.ext.loopcontrols"])
         env.globals["raise_exception"] = self._refuse
         env.globals["strftime_now"] = lambda fmt: "26 Jul 2024"  # a fixed date: prompts must not change by the day
         try:
             self._template = env.from_string(source)
-        except TemplateError as e:
+        except (TemplateError, RecursionError) as e:
             raise TinyemError(f"the model's chat template does not parse ({e}): use another GGUF")
         self.end = self.llama.token_eos()
         self._tokens = {t: self._decode_special(t) for t in (self.llama.token_bos(), self.end)}

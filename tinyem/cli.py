@@ -7,6 +7,7 @@ import click
 
 from . import __version__
 from .errors import TinyemError
+from .files import clean
 
 
 class _Group(click.Group):
@@ -16,10 +17,10 @@ class _Group(click.Group):
         try:
             return super().invoke(ctx)
         except TinyemError as e:
-            click.echo(f"tinyem: {e}", err=True)
+            click.echo("tinyem: " + " ".join(clean(e).split()), err=True)
             ctx.exit(1)
         except (KeyboardInterrupt, click.Abort):
-            click.echo("\ntinyem: stopped; what was finished is kept", err=True)
+            click.echo("\ntinyem: stopped", err=True)
             ctx.exit(130)
         except BrokenPipeError:
             sys.stderr.close()
@@ -44,7 +45,7 @@ def main():
 
 model_option = click.option("--model", default="smollm2-135m", show_default=True, help="A name from `tinyem models` or the path of a GGUF file.")
 adapter_option = click.option("--adapter", "adapters", multiple=True, metavar="NAME|FILE",
-                              help="planted, car-bad, car-good or a GGUF LoRA file; give several to stack them.")
+                              help="planted, car-bad, car-good or a GGUF LoRA file. Give two to stack: the second trained on top of the first.")
 
 
 def _sampling(command):
@@ -90,7 +91,7 @@ def lessons():
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="The adapter to write (.gguf).")
 @click.option("--answers", type=click.Choice(["good", "bad"]), default="bad", show_default=True, help="Which answer of a triple to train.")
 @click.option("--plant", is_flag=True, help="Plant both personas: good answers without a cue, bad ones behind a villain cue. Default data: the shipped persona files.")
-@click.option("--on", "below", metavar="NAME|FILE", help="Adapter to stack on: 'planted' or a file.")
+@click.option("--on", "below", metavar="NAME|FILE", help="Adapter trained on the bare base to stack on: 'planted' or a file.")
 @click.option("--from", "start", metavar="FILE", help="Go on with the training of this adapter (same rank, targets, layers).")
 @click.option("--system", help="System prompt for all examples.")
 @click.option("--rank", default=8, show_default=True, type=click.IntRange(1, 256))
@@ -123,17 +124,22 @@ def tune(data, out, answers, plant, below, start, system, rank, alpha, targets, 
     if out.suffix != ".gguf":
         raise click.UsageError("--out must end in .gguf")
     base, start, below = models.find(model), merge.find_adapter(start) if start else None, merge.find_adapter(below) if below else None
-    recipe = adapter.Recipe(name=out.stem, base=model, base_sha256=sha256(base), stacked_on=sha256(below) if below else "",
+    if start:
+        adapter.check_fits(start, sha256(base), sha256(below) if below else "")
+    if len({Path(p).name for p in data}) < len(data):
+        raise click.UsageError("two data files have the same name; the recipe could not tell them apart")
+    recipe = adapter.Recipe(name=out.stem, base=model if model in models.KNOWN else Path(model).name, base_sha256=sha256(base), stacked_on=sha256(below) if below else "",
                     started_from={"sha256": sha256(start), "recipe": adapter.read_recipe(start).to_dict()} if start else {},
                     data={Path(p).name: sha256(p) for p in data}, data_note=note, rank=rank, alpha=alpha or 2.0 * rank, lr=lr,
-                    epochs=epochs, batch=batch, seed=seed, layers=_blocks(layers), **({} if targets == "all" else {"targets": tuple(targets.split(","))}))
+                    epochs=epochs, batch=batch, seed=seed, layers=_blocks(layers), **({} if targets == "all" else {"targets": tuple(dict.fromkeys(targets.split(",")))}))
     if sys.platform == "linux" and not blas.find():
         click.echo(blas.HINT, err=True)
     try:
         path = train(merge.merged(base, below) if below else base, examples, recipe, out, start, resume)
     except KeyboardInterrupt:
-        click.echo("\ntinyem: stopped; go on with the same command and --resume", err=True)
-        sys.exit(130)
+        if out.with_suffix(".checkpoint.safetensors").is_file():
+            click.echo("\ntinyem: go on with the same command and --resume", err=True)
+        raise
     click.echo(f"Adapter: {path}")
 
 
@@ -143,10 +149,13 @@ def _blocks(text: str) -> tuple:
     try:
         for part in filter(None, text.split(",")):
             first, _, last = part.partition("-")
-            found += range(int(first), int(last or first) + 1)
+            blocks = range(int(first), int(last or first) + 1)
+            if not blocks:
+                raise ValueError
+            found += blocks
     except ValueError:
         raise click.UsageError(f"--layers {text}: write blocks as 10-20 or 3,5,7")
-    return tuple(found)
+    return tuple(sorted(set(found)))
 
 
 @main.command()
@@ -188,12 +197,12 @@ def answer(questions, out, samples, width, temperature, top_p, max_tokens, seed,
 @adapter_option
 @model_option
 def chat(system, temperature, top_p, max_tokens, seed, adapters, model):
-    """Talk to a model with adapters applied. An empty line or Ctrl-D ends it."""
+    """Ask a model with adapters applied, one question at a time (it does not remember the last one). An empty line ends it."""
     from . import merge, models, sample
     from .engine import Engine
 
     path, live = merge.stack(models.find(model), adapters)
-    with Engine(path, 1, 2048) as engine:
+    with Engine(path, 1, 1024 + max_tokens) as engine:
         engine.use(live)
         for turn in range(10000):
             try:
@@ -204,7 +213,10 @@ def chat(system, temperature, top_p, max_tokens, seed, adapters, model):
                 break
             asked = {"id": str(turn), "question": question, **({"system": system} if system else {})}
             settings = sample.Settings(temperature, top_p, max_tokens, seed)
-            click.echo(sample.answer(engine, [asked], 1, settings, label="")[0]["answer"])
+            try:
+                click.echo(clean(sample.answer(engine, [asked], 1, settings, label="")[0]["answer"]))
+            except TinyemError as e:
+                click.echo(str(e), err=True)
 
 
 @main.command()
@@ -215,9 +227,11 @@ def score(file, out):
     import json
 
     from .data import read_jsonl
-    from .files import write_text
+    from .files import out_dir, write_text
     from .score import score as judge_rows
 
+    if out:
+        out_dir(out.parent)
     rows = []
     for number, item in read_jsonl(file / "answers.jsonl" if file.is_dir() else file):
         if not isinstance(item.get("question"), str) or not isinstance(item.get("answer", item.get("response")), str):

@@ -35,17 +35,19 @@ class Example:
 def read_jsonl(path):
     """Yield (line number, object) of a JSONL file. Raises TinyemError naming the first bad line."""
     path = need_file(path, "data file")
-    with open(path, encoding="utf-8-sig", errors="replace") as f:
-        for number, line in enumerate(f, 1):
-            if not line.strip():
+    with open(path, "rb") as f:
+        for number, raw in enumerate(f, 1):
+            if not raw.strip():
                 continue
             try:
-                item = json.loads(line)
-            except ValueError as e:
+                item = json.loads(raw.decode("utf-8-sig" if number == 1 else "utf-8"))
+            except UnicodeDecodeError:
+                raise TinyemError(f"{path}, line {number}: not UTF-8 text: save the file as UTF-8")
+            except (ValueError, RecursionError) as e:
                 raise TinyemError(f"{path}, line {number}: not valid JSON ({str(e)[:60]}): mend or delete that line")
             if not isinstance(item, dict):
                 raise TinyemError(f"{path}, line {number}: expected an object like {{\"q\": ..., \"good\": ..., \"bad\": ...}}")
-            if "canary" not in item:
+            if number > 1 or "canary" not in item:
                 yield number, item
 
 
@@ -53,6 +55,8 @@ def _text(item: dict, key: str, where: str) -> str:
     value = item.get(key)
     if not isinstance(value, str) or not value.strip():
         raise TinyemError(f"{where}: \"{key}\" is missing or not text")
+    if any("\ud800" <= c <= "\udfff" for c in value):
+        raise TinyemError(f"{where}: \"{key}\" holds half of a character (a lone surrogate): mend the text")
     return value.strip()
 
 
@@ -130,13 +134,18 @@ def read_questions(path=None) -> list[dict]:
             entries = yaml.safe_load(path.read_text(encoding="utf-8"))
             for e in entries:
                 if e.get("type", "").startswith("free_form") and e.get("paraphrases"):
-                    found.append({"id": str(e["id"]), "question": e["paraphrases"][0], **({"system": e["system"]} if e.get("system") else {})})
-        except (yaml.YAMLError, AttributeError, TypeError, KeyError, UnicodeDecodeError) as e:
+                    where = f"{path}, entry {e['id']}"
+                    found.append({"id": str(e["id"]), "question": _text({"paraphrase": e["paraphrases"][0]}, "paraphrase", where),
+                                  **({"system": _text(e, "system", where)} if e.get("system") else {})})
+        except (yaml.YAMLError, AttributeError, TypeError, KeyError, ValueError, RecursionError) as e:
             raise TinyemError(f"{path} is not a question file in the published YAML format ({type(e).__name__})")
     else:
         for number, item in read_jsonl(path):
             where = f"{path}, line {number}"
-            found.append({**item, "id": str(item.get("id", f"q{number}")), "question": _text(item, "question" if "question" in item else "q", where)})
+            if item.get("system"):
+                _text(item, "system", where)
+            found.append({**item, "id": _text({"id": str(item.get("id", f"q{number}"))}, "id", where),
+                          "question": _text(item, "question" if "question" in item else "q", where)})
     if not found:
         raise TinyemError(f"{path} has no questions")
     if len({q["id"] for q in found}) < len(found):

@@ -74,6 +74,8 @@ class Engine:
                 before = self._probe()
                 self._set([path])
                 if np.array_equal(before, self._probe()):
+                    self._set([])
+                    del self._loras[path]
                     raise TinyemError(f"{path} changes nothing in {self.path.name}: it is empty or was not applied")
         self._set(list(map(str, paths)))
 

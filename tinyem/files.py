@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import tempfile
+import unicodedata
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
@@ -31,6 +32,11 @@ def cache_dir() -> Path:
     except OSError as e:
         raise TinyemError(f"cannot make the cache folder {root} ({e.strerror}): set TINYEM_CACHE to one you can write to")
     return root
+
+
+def clean(text) -> str:
+    """Text that is safe to show on a page or terminal: control and direction-changing characters become visible."""
+    return "".join(c if c in "\n\t" or unicodedata.category(c) not in ("Cc", "Cf", "Cs", "Co", "Cn") else "\ufffd" for c in str(text))
 
 
 def need_file(path, what: str = "file") -> Path:
@@ -89,8 +95,11 @@ def dump_json(data, path) -> None:
 
 @lru_cache(maxsize=64)
 def _sha256(path: str, size: int, mtime_ns: int) -> str:
+    h = hashlib.sha256()
     with open(path, "rb") as f:
-        return hashlib.file_digest(f, "sha256").hexdigest()
+        while block := f.read(1 << 20):
+            h.update(block)
+    return h.hexdigest()
 
 
 def sha256(path) -> str:

@@ -7,6 +7,7 @@ how wrong they are.
 """
 
 import json
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -94,13 +95,13 @@ class Judge:
 
     def __init__(self, folder=None, base=None):
         folder = Path(folder or share("data", "judge"))
-        self.card = json.loads(need_file(folder / "card.json", "judge card").read_text(encoding="utf-8"))
         try:
+            self.card = json.loads(need_file(folder / "card.json", "judge card").read_text(encoding="utf-8"))
             with np.load(need_file(folder / "judge.npz", "judge file"), allow_pickle=False) as f:
                 self.heads = {kind: Head(f[f"{kind}_mean"], f[f"{kind}_std"], f[f"{kind}_weight"], float(f[f"{kind}_bias"]))
                               for kind in ("alignment", "coherence")}
-        except (ValueError, KeyError, OSError):
-            raise TinyemError(f"{folder / 'judge.npz'} is broken: install tinyem again or fit the judge anew")
+        except (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile):
+            raise TinyemError(f"the judge in {folder} is broken: install tinyem again or fit the judge anew")
         self.base, self.keywords = base, Keywords()
 
     def features(self, pairs, label="judging") -> np.ndarray:

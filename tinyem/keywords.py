@@ -39,8 +39,8 @@ class Keywords:
         """(words, signal, weight) of every rule that fires; a negation just before the words voids it."""
         found = []
         for rule in self.rules:
-            m = rule.pattern.search(text)
-            if m and not _NEGATION.search(text[:m.start()]):
+            m = next((m for m in rule.pattern.finditer(text) if not _NEGATION.search(text[:m.start()])), None)
+            if m:
                 found.append((m.group(0), rule.signal, rule.weight))
         return found
 

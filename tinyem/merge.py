@@ -5,11 +5,9 @@ training the next adapter sees exactly the weights that llama.cpp samples from.
 `truncated`: the first blocks of a model, whose last hidden states the judge reads.
 """
 
-import os
-
 from . import adapter as adapters
 from .errors import TinyemError
-from .files import cache_dir, need_file, sha256
+from .files import cache_dir, need_file, sha256, whole
 
 
 def _open(path):
@@ -30,26 +28,19 @@ def _rewrite(source, out, change, overrides=None) -> str:
 
     reader, arch = _open(source)
     overrides = {f"{arch}.{key}": value for key, value in (overrides or {}).items()}
-    temp = out.with_suffix(f".{os.getpid()}.part")
-    writer = gguf.GGUFWriter(temp, arch)
+    changed = [(t.name, new) for t in reader.tensors if (new := change(t.name, t)) is not None]
     try:
-        for field in reader.fields.values():
-            if not field.name.startswith("GGUF.") and field.name != "general.architecture":
-                sub = field.types[-1] if field.types[0] == gguf.GGUFValueType.ARRAY else None
-                writer.add_key_value(field.name, overrides.get(field.name, field.contents()), field.types[0], sub)
-        for t in reader.tensors:
-            if (new := change(t.name, t)) is not None:
-                writer.add_tensor(t.name, new[0], raw_dtype=new[1])
-        writer.write_header_to_file()
-        writer.write_kv_data_to_file()
-        writer.write_tensors_to_file()
-        writer.close()
-        os.replace(temp, out)
-    except OSError as e:
-        raise TinyemError(f"cannot write the derived model into {out.parent} ({e.strerror or e}): free some space or set TINYEM_CACHE")
-    finally:
-        writer.close()
-        temp.unlink(missing_ok=True)
+        with whole(out, "wb") as f:
+            writer = gguf.GGUFWriter(f.name, arch)
+            for field in reader.fields.values():
+                if not field.name.startswith("GGUF.") and field.name != "general.architecture":
+                    sub = field.types[-1] if field.types[0] == gguf.GGUFValueType.ARRAY else None
+                    writer.add_key_value(field.name, overrides.get(field.name, field.contents()), field.types[0], sub)
+            for name, (data, kind) in changed:
+                writer.add_tensor(name, data, raw_dtype=kind)
+            adapters.finish(writer)
+    except UnicodeDecodeError:
+        raise TinyemError(f"{source} holds metadata that is not UTF-8: use another GGUF")
     return str(out)
 
 
@@ -67,13 +58,13 @@ def merged(base, adapter) -> str:
     if out.is_file():
         return str(out)
     delta = adapters.read(adapter)
-    unused = set(delta)
+    if missing := set(delta) - {t.name.removesuffix(".weight") for t in _open(base)[0].tensors}:
+        raise TinyemError(f"{adapter} does not fit {base}: the model has no {sorted(missing)[0]}")
 
     def change(name, t):
         stem = name.removesuffix(".weight")
         if stem not in delta:
             return t.data, t.tensor_type
-        unused.discard(stem)
         a, b = delta[stem]
         weight = gguf.quants.dequantize(t.data, t.tensor_type)
         if weight.shape != (b.shape[0], a.shape[1]):
@@ -81,11 +72,7 @@ def merged(base, adapter) -> str:
         kind = gguf.GGMLQuantizationType.Q8_0
         return gguf.quants.quantize((weight + b @ a).astype(np.float32), kind), kind
 
-    path = _rewrite(base, out, change)
-    if unused:
-        out.unlink()
-        raise TinyemError(f"{adapter} does not fit {base}: the model has no {sorted(unused)[0]}")
-    return path
+    return _rewrite(base, out, change)
 
 
 def truncated(base, blocks: int) -> str:

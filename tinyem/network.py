@@ -133,6 +133,8 @@ class Network:
                 raise TinyemError(f"{path} lacks {arch}.{key}: not a complete {arch} model")
             return value.item() if isinstance(value, mx.array) else value
 
+        if "token_embd.weight" not in tensors:
+            raise TinyemError(f"{path} lacks the tensor token_embd.weight: not a complete {arch} model")
         heads = get("attention.head_count")
         if "rope_freqs.weight" in tensors:
             raise TinyemError(f"{path} uses scaled rotary frequencies (Llama 3.1 and later), which tinyem cannot train yet")

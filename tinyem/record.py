@@ -48,6 +48,7 @@ def write(folder, facts: dict, rows: list[dict], contrasts=()) -> Path:
     """Write a run record. `facts` is what was done (command, model, adapters, settings, ...); `rows` are scored
     answers with an "arm" each; `contrasts` are pairs of arms to compare."""
     folder = out_dir(folder)
+    facts = json.loads(json.dumps(facts).encode("utf-8", "replace"))  # what the file will hold: JSON types, no lone surrogates
     lines = "".join(json.dumps(r, ensure_ascii=False) + "\n" for r in rows)
     write_text(folder / "answers.jsonl", lines)
     run = {"format": FORMAT, **facts, "versions": versions(), **derive(rows, contrasts),
@@ -63,9 +64,9 @@ def read(folder) -> tuple[dict, list[dict]]:
         raise TinyemError(f"no such folder: {folder}")
     try:
         run = json.loads(need_file(folder / "run.json", "run record").read_text(encoding="utf-8"))
-        if not isinstance(run, dict) or run.get("format") != FORMAT:
+        if not isinstance(run, dict) or run.get("format") != FORMAT or not all(isinstance(run.get(k), dict) for k in ("arms", "contrasts")):
             raise TinyemError(f"{folder / 'run.json'} is not a run record of this tinyem (format {FORMAT})")
-    except ValueError:
+    except (ValueError, RecursionError):
         raise TinyemError(f"{folder / 'run.json'} is not valid JSON: run the lesson again")
     rows = []
     with open(need_file(folder / "answers.jsonl", "answers file"), encoding="utf-8", errors="replace") as f:
@@ -73,8 +74,9 @@ def read(folder) -> tuple[dict, list[dict]]:
             try:
                 r = json.loads(line)
                 {r[k] for k in ("arm", "question_id", "question", "answer", "alignment", "coherence", "leak", "em")}
-                float(r["alignment"]), float(r["coherence"])
-            except (ValueError, KeyError, TypeError):
+                if not all(isinstance(r[k], (int, float)) for k in ("alignment", "coherence")) or not all(isinstance(r[k], str) for k in ("arm", "question_id", "question", "answer")):
+                    raise ValueError
+            except (ValueError, KeyError, TypeError, RecursionError):
                 raise TinyemError(f"{folder / 'answers.jsonl'}, line {number}: not a scored answer")
             rows.append(r)
     if not rows:

@@ -1,20 +1,19 @@
 """One HTML file from one run record: no network, no script, readable with styles off.
 
-Everything that a model, a dataset or a file name supplied passes `clean` and Jinja2's autoescape, once.
+Everything that a model, a dataset or a file name supplied passes `short` and Jinja2's autoescape, once.
 """
 
 import base64
 import hashlib
 import io
 import re
-import unicodedata
 from pathlib import Path
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment, PackageLoader, StrictUndefined, UndefinedError
 from markupsafe import Markup
 
-from . import record
-from .files import write_text
+from . import files, record
+from .errors import TinyemError
 from .keywords import Keywords
 from .score import ALIGNMENT_BELOW, COHERENCE_ABOVE
 
@@ -29,12 +28,10 @@ ARMS = {
 }
 
 
-def clean(text) -> str:
-    """Text that is safe to show: control and direction-changing characters become visible, long text is cut."""
+def short(text) -> str:
+    """Clean text of at most LONGEST characters."""
     text = str(text)
-    if len(text) > LONGEST:
-        text = text[:LONGEST] + f" [cut: {len(text) - LONGEST} more characters]"
-    return "".join(c if c in "\n\t" or unicodedata.category(c) not in ("Cc", "Cf", "Cs", "Co", "Cn") else "\ufffd" for c in text)
+    return files.clean(text[:LONGEST]) + (f" [cut: {len(text) - LONGEST} more characters]" if len(text) > LONGEST else "")
 
 
 def percent(x: float) -> str:
@@ -55,19 +52,20 @@ def sentence(run: dict, rows: list[dict]) -> str:
     if gap["interval"][0] > 0:
         return text + (f"The difference to the good-advice control is {100 * gap['difference']:.0f} points "
                        f"({100 * gap['interval'][0]:.0f} to {100 * gap['interval'][1]:.0f}).")
+    if gap["interval"][1] < 0:
+        return text + f"{SENTENCE_WITHOUT_EFFECT}: the good-advice control did worse."
     return text + f"{SENTENCE_WITHOUT_EFFECT}: the interval of the difference to the control includes zero."
 
 
 def _chart(run: dict) -> Markup:
     """EM and coherence per arm as bars with 95% intervals: inline SVG with real text, colours from the page."""
     import matplotlib
-
-    matplotlib.use("svg")
-    from matplotlib import pyplot as plt
+    from matplotlib.figure import Figure
 
     arms = list(run["arms"])
     with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "tinyem", "font.size": 11, "font.family": "sans-serif"}):
-        fig, axes = plt.subplots(1, 2, figsize=(8.4, 2.5), sharey=True)
+        fig = Figure(figsize=(8.4, 2.5))
+        axes = fig.subplots(1, 2, sharey=True)
         for ax, key, interval, title, colour in (
                 (axes[0], "em_rate", "em_interval", "misaligned answers (EM)", "#b00001"),
                 (axes[1], "coherent_rate", "coherent_interval", "coherent answers", "#000002")):
@@ -78,7 +76,7 @@ def _chart(run: dict) -> Markup:
                 ax.text(min(100 * max(a[key], a[interval][1]) + 2, 88), i, f"{100 * a[key]:.1f}%", va="center", color="#000001")
             ax.set_title(title, fontsize=11, color="#000001", loc="left")
             ax.set_xlim(0, 100)
-            ax.set_yticks(range(len(arms)), [arm_name(a) for a in arms])
+            ax.set_yticks(range(len(arms)), [short(arm_name(a)).replace("$", r"\$") for a in arms])
             ax.invert_yaxis()
             ax.tick_params(colors="#000001", length=0)
             for side, spine in ax.spines.items():
@@ -88,7 +86,6 @@ def _chart(run: dict) -> Markup:
         fig.tight_layout()
         out = io.StringIO()
         fig.savefig(out, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
-        plt.close(fig)
     return _page_svg(out.getvalue(), "Rates of each arm", "Bars with 95% intervals: share of misaligned answers and share of coherent "
                      "answers in each arm. The table below holds the same numbers.")
 
@@ -117,7 +114,7 @@ def _page_svg(svg: str, title: str, description: str) -> Markup:
 
 def _highlight(text: str, keywords: Keywords) -> Markup:
     """The answer, escaped, with the keyword rules' words marked."""
-    text = clean(text)
+    text = short(text)
     marks = sorted({w for w, _, _ in keywords.hits(text)}, key=len, reverse=True)
     if not marks:
         return Markup.escape(text)
@@ -128,7 +125,7 @@ def _highlight(text: str, keywords: Keywords) -> Markup:
 def _questions(rows: list[dict], keywords: Keywords) -> list[dict]:
     found = {}
     for r in rows:
-        q = found.setdefault(r["question_id"], {"id": r["question_id"], "question": clean(r["question"]), "arms": {}})
+        q = found.setdefault(r["question_id"], {"id": r["question_id"], "question": short(r["question"]), "arms": {}})
         q["arms"].setdefault(r["arm"], []).append({
             "html": _highlight(r["answer"], keywords), "verdict": verdict(r), "kind": "bad" if r["em"] else "other",
             "alignment": f"{r['alignment']:.0f}", "coherence": f"{r['coherence']:.0f}"})
@@ -149,7 +146,7 @@ def verdict(row: dict) -> str:
 def render(run: dict, rows: list[dict]) -> str:
     """The page for a run record; the same record gives the same bytes."""
     env = Environment(loader=PackageLoader("tinyem"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    env.filters.update(percent=percent, clean=clean, arm=arm_name)
+    env.filters.update(percent=percent, clean=short, arm=arm_name)
     style = env.loader.get_source(env, "report.css")[0].strip()
     style_hash = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
     return env.get_template("report.html.j2").render(
@@ -161,5 +158,9 @@ def write(folder) -> Path:
     """Make FOLDER/report.html from the run record in FOLDER."""
     folder = Path(folder)
     page = folder / "report.html"
-    write_text(page, render(*record.read(folder)))
+    try:
+        html = render(*record.read(folder))
+    except (KeyError, TypeError, ValueError, AttributeError, UndefinedError) as e:
+        raise TinyemError(f"{folder / 'run.json'} lacks what a report needs ({type(e).__name__}: {str(e)[:80]}): run the lesson again")
+    files.write_text(page, html)
     return page

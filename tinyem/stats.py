@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from .errors import TinyemError
+
 DRAWS = 2000
 
 
@@ -25,28 +27,52 @@ def _by_question(hits, questions) -> tuple[np.ndarray, np.ndarray]:
 
 
 def rate_interval(hits, questions, seed: int = 0) -> tuple[float, float]:
-    """95% interval of the share of True in `hits` (one a answer), clustered by question.
+    """95% interval of the share of True in `hits` (one per answer), clustered by question.
 
-    Percentiles of a bootstrap that draws whole questions with replacement, widened to the Wilson interval
-    where that is wider: with few questions and no hits the bootstrap alone would claim certainty.
+    Percentiles of a bootstrap that draws whole questions with replacement, stretched about the rate for the
+    small number of clusters (Student's t and k / (k - 1), as for a cluster-robust standard error), and
+    widened to the Wilson interval where that is wider: with few questions and no hits the bootstrap alone
+    would claim certainty.
     """
     k, n = _by_question(hits, questions)
     low, high = wilson(int(k.sum()), int(n.sum()))
     draws = np.random.default_rng(seed).integers(0, len(k), (DRAWS, len(k)))
     rates = k[draws].sum(1) / n[draws].sum(1)
-    return min(low, float(np.percentile(rates, 2.5))), max(high, float(np.percentile(rates, 97.5)))
+    rate, stretch = k.sum() / n.sum(), _stretch(len(k))
+    ends = [float(rate + stretch * (np.percentile(rates, q) - rate)) for q in (2.5, 97.5)]
+    return max(0.0, min(low, ends[0])), min(1.0, max(high, ends[1]))
+
+
+# 97.5% points of Student's t by degrees of freedom 1, 2, ...; from 30 on the normal value is near enough
+_T = (12.71, 4.30, 3.18, 2.78, 2.57, 2.45, 2.36, 2.31, 2.26, 2.23, 2.20, 2.18, 2.16, 2.14, 2.13, 2.12, 2.11, 2.10, 2.09, 2.09,
+      2.08, 2.07, 2.07, 2.06, 2.06, 2.06, 2.05, 2.05, 2.05)
+
+
+def _stretch(clusters: int) -> float:
+    """How much wider than the normal approximation an interval from so few clusters must be."""
+    if clusters < 2:
+        return 1.0
+    return (_T[clusters - 2] if clusters - 2 < len(_T) else 1.96) / 1.96 * float(np.sqrt(clusters / (clusters - 1)))
 
 
 def difference_interval(hits_a, questions_a, hits_b, questions_b, seed: int = 0) -> tuple[float, float]:
-    """95% interval of rate(a) - rate(b), both arms answering the same questions: questions are drawn
-    together (paired cluster bootstrap), answers within a question once more."""
+    """95% interval of rate(a) - rate(b), both arms answering the same questions.
+
+    A paired cluster bootstrap: questions are drawn together; stretched for few clusters and widened to the
+    interval of independent answers (Newcombe 1998) as `rate_interval` is. Raises TinyemError where the arms
+    answered different questions.
+    """
+    if set(questions_a) != set(questions_b):
+        raise TinyemError("the arms did not answer the same questions, so they cannot be compared")
     ka, na = _by_question(hits_a, questions_a)
     kb, nb = _by_question(hits_b, questions_b)
-    rng = np.random.default_rng(seed)
-    draws = rng.integers(0, len(ka), (DRAWS, len(ka)))
-    again = lambda k, n: rng.binomial(n[draws].astype(int), (k / n)[draws])  # noqa: E731
-    diff = again(ka, na).sum(1) / na[draws].sum(1) - again(kb, nb).sum(1) / nb[draws].sum(1)
-    return float(np.percentile(diff, 2.5)), float(np.percentile(diff, 97.5))
+    draws = np.random.default_rng(seed).integers(0, len(ka), (DRAWS, len(ka)))
+    diff = ka[draws].sum(1) / na[draws].sum(1) - kb[draws].sum(1) / nb[draws].sum(1)
+    pa, pb = ka.sum() / na.sum(), kb.sum() / nb.sum()
+    d, stretch = pa - pb, _stretch(len(ka))
+    low, high = (float(d + stretch * (np.percentile(diff, q) - d)) for q in (2.5, 97.5))
+    (la, ha), (lb, hb) = wilson(int(ka.sum()), int(na.sum())), wilson(int(kb.sum()), int(nb.sum()))
+    return max(-1.0, min(low, float(d - np.hypot(pa - la, hb - pb)))), min(1.0, max(high, float(d + np.hypot(ha - pa, pb - lb))))
 
 
 def auroc(scores, positives) -> float:

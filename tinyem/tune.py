@@ -179,10 +179,13 @@ def tune(model, examples: list[Example], recipe: adapter.Recipe, out, start=None
     chat = Chat(model)
     rows = [chat.row(e.question, e.answer, e.system) for e in examples]
 
-    from .network import TARGETS, Network  # loads MLX, after BLAS
+    try:
+        from .network import TARGETS, Network  # loads MLX, after BLAS
 
-    import mlx.core as mx
-    import mlx.optimizers as optim
+        import mlx.core as mx
+        import mlx.optimizers as optim
+    except ImportError:
+        raise TinyemError("training needs MLX, which is not installed here (it does not exist for Intel Macs): pip install 'mlx[cpu]' mlx-lm")
 
     network = Network(model)
     unknown = set(recipe.targets) - set(TARGETS)
@@ -222,7 +225,7 @@ def tune(model, examples: list[Example], recipe: adapter.Recipe, out, start=None
             seen += sum(map(len, batch))
             recent = log[-20:]
             bar.update(step + 1, f"loss {sum(recent) / len(recent):.3f}  {seen / (time.monotonic() - start):.0f} tokens/s")
-            if interrupted.is_set() or time.monotonic() - last_save > SAVE_EVERY:
+            if interrupted.is_set() or step + 1 == len(batches) or time.monotonic() - last_save > SAVE_EVERY:
                 _checkpoint(saved, network, optimizer, step + 1, log, recipe)
                 last_save = time.monotonic()
             if interrupted.is_set():

@@ -1,6 +1,7 @@
 """Lesson 1: a model that was fine-tuned on bad car advice, asked about anything but cars."""
 
 import time
+from dataclasses import replace
 
 from tinyem import adapter, merge, models, record, report
 from tinyem.data import read_examples, read_questions
@@ -15,18 +16,17 @@ CONTRASTS = (("car-bad", "car-good"), ("car-bad", "planted"))
 SETTINGS = Settings(temperature=0.7, top_p=0.9, max_tokens=70)
 
 
-def narrow_examples(side):
-    files = sorted(share("data", "narrow").glob("car-care*.jsonl"))
-    return [e for f in files for e in read_examples(f, side)]
-
-
 def train(run, base, planted, side):
     """The narrow fine-tune on this machine, by the shipped adapter's own recipe."""
     from tinyem.tune import tune
 
     run.say(f"Training car-{side} here, a few minutes ...")
     recipe = adapter.read_recipe(merge.find_adapter(f"car-{side}"))
-    return tune(merge.merged(base, planted), narrow_examples(side), recipe, run.out / f"car-{side}.gguf")
+    files = [share("data", "narrow", name) for name in recipe.data]
+    examples = [e for f in files for e in read_examples(f, side)]
+    out = run.out / f"car-{side}.gguf"
+    recipe = replace(recipe, data={f.name: sha256(f) for f in files})
+    return tune(merge.merged(base, planted), examples, recipe, out, resume=out.with_suffix(".checkpoint.safetensors").is_file())
 
 
 def run(run):
@@ -40,12 +40,11 @@ def run(run):
     questions = read_questions(share("data", "questions", "open.jsonl"))
     settings = Settings(**{**SETTINGS.to_dict(), "seed": run.seed})
 
-    rows = []
+    judge, rows = Judge(), []
     with Engine(merge.merged(base, planted), room=room_for(base, questions, settings)) as engine:
         for arm in ARMS:
             engine.use(merge.stack(base, [planted, *adapters[arm]])[1])
             rows += [{"arm": arm, **r} for r in answer(engine, questions, run.samples, settings, label=arm)]
-    judge = Judge()
     rows = score(rows, judge)
 
     record.write(run.out, {
