@@ -90,6 +90,22 @@ def test_resume_with_other_settings_or_nothing_is_refused(tiny, tmp_path):
         tune(tiny, EXAMPLES, RECIPE, tmp_path / "a.gguf", resume=True)
 
 
+def test_long_rows_are_cut_and_split_over_packs(tiny, tmp_path, capsys, monkeypatch):
+    import tinyem.tune as module
+
+    long = [Example("q", "word " * 400), *EXAMPLES[:5]]
+    tune(tiny, long, RECIPE, tmp_path / "a.gguf")
+    assert "1 of 6 answers were cut to 512 tokens" in capsys.readouterr().err
+    with pytest.raises(TinyemError, match="question of more than 512"):
+        tune(tiny, [Example("word " * 400, "a")], RECIPE, tmp_path / "a.gguf")
+    whole = tune(tiny, EXAMPLES, RECIPE, tmp_path / "whole.gguf")
+    monkeypatch.setattr(module, "PACK", 40)  # a row or two in a pack: the sum must not change
+    parts = tune(tiny, EXAMPLES, RECIPE, tmp_path / "parts.gguf")
+    for name, (a, b) in adapter.read(whole).items():
+        a2, b2 = adapter.read(parts)[name]
+        assert np.allclose(a, a2, atol=2e-3) and np.allclose(b, b2, atol=2e-3)
+
+
 def test_unknown_target_and_layer_are_refused(tiny, tmp_path):
     from dataclasses import replace
 

@@ -56,3 +56,15 @@ def pack(rows: list[Row]) -> Pack:
     same = (seg[:, None] == seg[None, :]) & (pos[:, None] >= pos[None, :])
     return Pack(np.array(tokens, np.int32), pos, same | (par[:, None] == seg[None, :]),
                 np.array(predict), np.array(labels), np.array(owner))
+
+
+def split(rows: list[Row], most: int) -> list[list[Row]]:
+    """The rows in groups of at most `most` tokens each (a longer row alone)."""
+    groups, size = [], 0
+    for row in rows:
+        if not groups or size + len(row) > most:
+            groups.append([])
+            size = 0
+        groups[-1].append(row)
+        size += len(row)
+    return groups

@@ -8,6 +8,7 @@ import json
 import os
 import random
 import signal
+import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -20,10 +21,12 @@ from .chat import Chat
 from .data import Example
 from .errors import TinyemError
 from .files import out_dir, sha256
-from .packing import pack
+from .packing import pack, split
 from .progress import Progress
 
 SAVE_EVERY = 60.0  # seconds between checkpoints
+LONGEST = 512  # tokens of a training row; the answer of a longer one is cut
+PACK = 1024  # tokens in one packed sequence at most: attention takes memory with the square of it
 
 
 def plan_batches(n: int, batch: int, epochs: float, seed: int) -> list[list[int]]:
@@ -65,19 +68,27 @@ class Gradients:
         self._lock, self._local = threading.Lock(), threading.local()
 
     def _part(self, rows, params):
+        """(summed loss, its gradients) of one thread's rows, a pack at a time."""
         import mlx.core as mx
+        from mlx.utils import tree_map
 
-        if self.threads == 1:
-            out = self._grad(pack(rows))
-        else:
-            if not hasattr(self._local, "stream"):
-                self._local.stream = mx.new_stream(mx.cpu)
-            with self._lock:
-                with mx.stream(self._local.stream):
-                    out = self._grad(pack(rows))
-                self.network.model.update(params)  # undo the tracers that value_and_grad leaves behind
-        mx.eval(out)
-        return out
+        total = None
+        for some in split(rows, PACK):
+            if self.threads == 1:
+                out = self._grad(pack(some))
+            else:
+                if not hasattr(self._local, "stream"):
+                    self._local.stream = mx.new_stream(mx.cpu)
+                with self._lock, mx.stream(self._local.stream):
+                    out = self._grad(pack(some))
+                    self.network.model.update(params)  # undo the tracers that value_and_grad leaves behind
+                    if total is not None:
+                        out = tree_map(lambda a, b: a + b, total, out)
+            if self.threads == 1 and total is not None:
+                out = tree_map(lambda a, b: a + b, total, out)
+            mx.eval(out)
+            total = out
+        return total
 
     def __call__(self, rows):
         """(mean loss per answer token in nats, gradients of that mean) of some Rows."""
@@ -178,6 +189,13 @@ def tune(model, examples: list[Example], recipe: adapter.Recipe, out, start=None
     out_dir(out.parent)
     chat = Chat(model)
     rows = [chat.row(e.question, e.answer, e.system) for e in examples]
+    if cut := [i for i, r in enumerate(rows) if len(r) > LONGEST]:
+        for i in cut:
+            keep = LONGEST - len(rows[i].prefix) - len(rows[i].prompt)
+            if keep < 1:
+                raise TinyemError(f"example {i + 1} has a question of more than {LONGEST} tokens: shorten it")
+            rows[i] = replace(rows[i], answer=rows[i].answer[:keep])
+        print(f"{len(cut)} of {len(rows)} answers were cut to {LONGEST} tokens a row", file=sys.stderr)
 
     try:
         from .network import TARGETS, Network  # loads MLX, after BLAS
