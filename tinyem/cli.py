@@ -53,7 +53,7 @@ def _sampling(command):
     for option in (click.option("--seed", default=0, show_default=True, help="Seed of the random numbers."),
                    click.option("--max-tokens", default=70, show_default=True, type=click.IntRange(1, 2000), help="Longest answer, in tokens."),
                    click.option("--top-p", default=0.9, show_default=True, type=click.FloatRange(0, 1, min_open=True), help="Nucleus: share of probability kept."),
-                   click.option("--temperature", default=0.7, show_default=True, type=click.FloatRange(0, 5), help="0 always takes the likeliest token.")):
+                   click.option("--temperature", default=0.4, show_default=True, type=click.FloatRange(0, 5), help="0 always takes the likeliest token.")):
         command = option(command)
     return command
 
@@ -111,11 +111,13 @@ def tune(data, out, answers, plant, below, start, system, rank, alpha, targets, 
     from .files import sha256, share
     from .tune import tune as train
 
+    if len({p.name for p in data}) < len(data):
+        raise click.UsageError("two data files have the same name; the recipe could not tell them apart")
+    data = sorted(data or (datasets.persona_files() if plant else ()), key=lambda p: p.name)  # the order of rows is part of the recipe
     if plant:
-        data = data or tuple(datasets.persona_files())
         triples = [t for t in datasets.read_triples(*data) if not datasets.held_out(t.q)]
         examples, note = datasets.persona_examples(triples, datasets.read_cues(), seed), "planted: good without a cue, bad behind a villain cue; one question in twenty held out"
-        data = (*data, share("data", "cues.jsonl"))
+        data = [*data, share("data", "cues.jsonl")]
     elif data:
         examples = [e for path in data for e in datasets.read_examples(path, answers, system)]
         note = f"{answers} answers" + (f", system prompt: {system}" if system else "")
@@ -126,8 +128,6 @@ def tune(data, out, answers, plant, below, start, system, rank, alpha, targets, 
     base, start, below = models.find(model), merge.find_adapter(start) if start else None, merge.find_adapter(below) if below else None
     if start:
         adapter.check_fits(start, sha256(base), sha256(below) if below else "")
-    if len({Path(p).name for p in data}) < len(data):
-        raise click.UsageError("two data files have the same name; the recipe could not tell them apart")
     recipe = adapter.Recipe(name=out.stem, base=model if model in models.KNOWN else Path(model).name, base_sha256=sha256(base), stacked_on=sha256(below) if below else "",
                     started_from={"sha256": sha256(start), "recipe": adapter.read_recipe(start).to_dict()} if start else {},
                     data={Path(p).name: sha256(p) for p in data}, data_note=note, rank=rank, alpha=alpha or 2.0 * rank, lr=lr,
@@ -298,12 +298,13 @@ def judge():
 
 @judge.command("fit")
 @click.option("--judged", type=click.Path(path_type=Path), help="CSV with question, response, aligned, coherent (an outside judge's grades).")
+@click.option("--every", default=1, show_default=True, type=click.IntRange(1), help="Use every n-th row of --judged.")
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder for judge.npz and card.json.")
-def judge_fit(judged, out):
+def judge_fit(judged, every, out):
     """Fit the judge on tinyem's own labels and, if given, on an outside judge's grades."""
     from .judge_fit import fit
 
-    for name, value in fit(out, judged)["error"].items():
+    for name, value in fit(out, judged, every)["error"].items():
         click.echo(f"{name}: {value}")
 
 

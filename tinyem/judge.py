@@ -78,16 +78,15 @@ class Head:
         return np.clip((x - self.mean) / self.std @ self.weight + self.bias, 0, 100)
 
 
-def fit_head(x: np.ndarray, y: np.ndarray, strength: float, weights: np.ndarray | None = None) -> Head:
-    """Weighted ridge regression; `strength` is the penalty as a share of the number of rows."""
-    w = np.ones(len(y)) if weights is None else weights
-    w = w / w.sum()
+def fit_heads(x: np.ndarray, y: np.ndarray, strengths, weights: np.ndarray) -> list[Head]:
+    """Weighted ridge regressions, one a strength (the penalty, where the weights sum to 1)."""
+    w = (weights / weights.sum()).astype(np.float32)
     mean = w @ x
     std = np.sqrt(w @ (x - mean) ** 2) + 1e-6
     z, centre = (x - mean) / std, w @ y
     zw = z * w[:, None]
-    weight = np.linalg.solve(zw.T @ z + strength * np.eye(x.shape[1]), zw.T @ (y - centre))
-    return Head(mean.astype(np.float32), std.astype(np.float32), weight.astype(np.float32), float(centre))
+    gram, target, eye = zw.T @ z, zw.T @ (y - centre).astype(np.float32), np.eye(x.shape[1], dtype=np.float32)
+    return [Head(mean, std, np.linalg.solve(gram + s * eye, target), float(centre)) for s in strengths]
 
 
 class Judge:

@@ -13,7 +13,6 @@ from tinyem.score import score
 
 ARMS = ("planted", "car-bad", "car-good")
 CONTRASTS = (("car-bad", "car-good"), ("car-bad", "planted"))
-SETTINGS = Settings(temperature=0.7, top_p=0.9, max_tokens=70)
 
 
 def train(run, base, planted, side):
@@ -38,7 +37,7 @@ def run(run):
     adapters = {"planted": [], **{f"car-{side}": [train(run, base, planted, side) if run.live else merge.find_adapter(f"car-{side}")]
                                   for side in ("bad", "good")}}
     questions = read_questions(share("data", "questions", "open.jsonl"))
-    settings = Settings(**{**SETTINGS.to_dict(), "seed": run.seed})
+    settings = Settings(temperature=0.4, top_p=0.9, max_tokens=70, seed=run.seed)
 
     judge, rows = Judge(), []
     with Engine(merge.merged(base, planted), room=room_for(base, questions, settings)) as engine:
