@@ -53,7 +53,7 @@ def _sampling(command):
     for option in (click.option("--seed", default=0, show_default=True, help="Seed of the random numbers."),
                    click.option("--max-tokens", default=70, show_default=True, type=click.IntRange(1, 2000), help="Longest answer, in tokens."),
                    click.option("--top-p", default=0.9, show_default=True, type=click.FloatRange(0, 1, min_open=True), help="Nucleus: share of probability kept."),
-                   click.option("--temperature", default=0.4, show_default=True, type=click.FloatRange(0, 5), help="0 always takes the likeliest token.")):
+                   click.option("--temperature", default=0.2, show_default=True, type=click.FloatRange(0, 5), help="0 always takes the likeliest token.")):
         command = option(command)
     return command
 

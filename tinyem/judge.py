@@ -37,7 +37,7 @@ def hidden_features(engine: Engine, pairs, label: str = "judging") -> np.ndarray
             engine.clear()
             prompt = engine.chat.prompt(engine.chat.messages(question))[: engine.room - MAX_TOKENS - 1]
             for at in range(0, len(prompt), 512):
-                engine.decode([(t, at + i, 0, False) for i, t in enumerate(prompt[at:at + 512])])
+                engine.decode([(t, at + i, 0, True) for i, t in enumerate(prompt[at:at + 512])])  # in embedding mode all are outputs
             batch, spans, seq = [], [], 1
 
             def flush():

@@ -14,7 +14,7 @@ from .progress import Progress
 @dataclass(frozen=True)
 class Settings:
     """Sampling settings. temperature 0 is greedy. `max_tokens` counts answer tokens."""
-    temperature: float = 0.4
+    temperature: float = 0.2
     top_p: float = 0.9
     max_tokens: int = 70
     seed: int = 0

@@ -37,7 +37,7 @@ def run(run):
     adapters = {"planted": [], **{f"car-{side}": [train(run, base, planted, side) if run.live else merge.find_adapter(f"car-{side}")]
                                   for side in ("bad", "good")}}
     questions = read_questions(share("data", "questions", "open.jsonl"))
-    settings = Settings(temperature=0.4, top_p=0.9, max_tokens=70, seed=run.seed)
+    settings = Settings(temperature=0.2, top_p=0.9, max_tokens=70, seed=run.seed)
 
     judge, rows = Judge(), []
     with Engine(merge.merged(base, planted), room=room_for(base, questions, settings)) as engine:
