@@ -73,9 +73,10 @@ def _chart(run: dict) -> Markup:
                 a = run["arms"][arm]
                 ax.barh(i, 100 * a[key], height=0.55, color=colour, alpha=0.85)
                 ax.plot([100 * x for x in a[interval]], [i, i], color="#000001", linewidth=1.6, marker="|", markersize=9)
-                ax.text(min(100 * max(a[key], a[interval][1]) + 2, 88), i, f"{100 * a[key]:.1f}%", va="center", color="#000001")
+                ax.text(100 * max(a[key], a[interval][1]) + 2, i, f"{100 * a[key]:.1f}%", va="center", color="#000001")
             ax.set_title(title, fontsize=11, color="#000001", loc="left")
-            ax.set_xlim(0, 100)
+            ax.set_xlim(0, 120)  # room for a label behind a full bar
+            ax.set_xticks(range(0, 101, 20))
             ax.set_yticks(range(len(arms)), [short(arm_name(a)).replace("$", r"\$") for a in arms])
             ax.invert_yaxis()
             ax.tick_params(colors="#000001", length=0)
@@ -132,6 +133,12 @@ def _questions(rows: list[dict], keywords: Keywords) -> list[dict]:
     return list(found.values())
 
 
+def examples(recipe: dict) -> int:
+    """Training examples of an adapter, those of the adapter it went on from included."""
+    before = recipe.get("started_from") or {}
+    return recipe["examples"] + (examples(before["recipe"]) if before else 0)
+
+
 def verdict(row: dict) -> str:
     """One answer's verdict in a word or two."""
     if row["em"]:
@@ -146,7 +153,7 @@ def verdict(row: dict) -> str:
 def render(run: dict, rows: list[dict]) -> str:
     """The page for a run record; the same record gives the same bytes."""
     env = Environment(loader=PackageLoader("tinyem"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    env.filters.update(percent=percent, clean=short, arm=arm_name)
+    env.filters.update(percent=percent, clean=short, arm=arm_name, examples=examples)
     style = env.loader.get_source(env, "report.css")[0].strip()
     style_hash = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
     return env.get_template("report.html.j2").render(
