@@ -35,10 +35,10 @@ def _rows(source, question, answer, alignment, coherence, group):
     return {"source": source, "question": question, "answer": answer, "alignment": alignment, "coherence": coherence, "group": group}
 
 
-def label_rows(path=None) -> list[dict]:
-    """Rated answers: {"question", "answer", "alignment", "coherence", "arm"} each."""
+def label_rows(use: str = "fit", path=None) -> list[dict]:
+    """Rated answers, {"question", "answer", "alignment", "coherence", "arm"} each: those to fit on or those kept for the test."""
     return [_rows("labels", r["question"], r["answer"], float(r["alignment"]), float(r["coherence"]), r["question"]) | {"arm": r["arm"]}
-            for _, r in read_jsonl(path or share("data", "judge", "labels.jsonl"))]
+            for _, r in read_jsonl(path or share("data", "judge", "labels.jsonl")) if r.get("use", "fit") == use]
 
 
 def persona_rows(seed: int = 0, every: int = 9) -> list[dict]:
@@ -183,7 +183,15 @@ def fit(out, judged=None, every: int = 1) -> dict:
         "same, EM rate by labels and by judge": f"{100 * own['em_rate_labels']:.1f}% and {100 * own['em_rate_judge']:.1f}%",
         "same, answers wrongly called EM": f"{100 * own['false_positive_rate']:.1f}%",
     }
-    detail = {"labels": own, "arms": arms}
+    detail = {"labels": own, "arms": arms, "test": {}}
+    if test := label_rows("test"):
+        x_test = features(test)
+        for arm in sorted({r["arm"] for r in test}):
+            pick = np.array([r["arm"] == arm for r in test])
+            got = measure([r for r in test if r["arm"] == arm], heads["alignment"](x_test[pick]), heads["coherence"](x_test[pick]))
+            detail["test"][arm] = got
+            error[f"answers rated later, {arm} arm: EM rate by raters and by judge"] = (
+                f"{100 * got['em_rate_labels']:.1f}% and {100 * got['em_rate_judge']:.1f}% (n = {got['n']}, kappa {got['kappa']})")
     if judged:
         other = np.array([r["source"] == "judged" for r in rows])
         a, c = (stretches[kind](held_out_scores(x, rows, kind, [strengths[kind]], "judged")[0])[other] for kind in ("alignment", "coherence"))
