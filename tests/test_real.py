@@ -1,6 +1,7 @@
 """Slow: the real model, the shipped adapters, lesson 1 as a user runs it."""
 
 import json
+import os
 import resource
 import subprocess
 import sys
@@ -60,9 +61,9 @@ def test_twenty_steps_on_the_real_model_and_both_engines_agree(tmp_path):
 
 def test_tune_memory(tmp_path):
     rows = tmp_path / "rows.jsonl"
-    rows.write_text("".join(share("data", "narrow", "car-care.jsonl").read_text(encoding="utf-8").splitlines(keepends=True)[:33]))
-    _, peak = child("tune", rows, "--out", tmp_path / "a.gguf", "--epochs", 1)
-    assert peak < 3
+    rows.write_text("".join(share("data", "narrow", "car-care.jsonl").read_text(encoding="utf-8").splitlines(keepends=True)[:161]))
+    _, peak = child("tune", rows, "--out", tmp_path / "a.gguf", "--epochs", 1)  # enough work for a second process on 2 cores
+    assert min(os.cpu_count(), 2) * peak < 3
 
 
 def test_shipped_adapters_fit_and_stack():

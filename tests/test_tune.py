@@ -27,12 +27,12 @@ def test_loss_falls_and_recipe_is_in_the_file(tiny, tmp_path):
     assert len(adapter.read(out)) == 14 and not list(tmp_path.glob("*.checkpoint*"))
 
 
-def test_gradient_in_threads_equals_finite_differences(tiny):
+def test_gradient_over_processes_equals_finite_differences(tiny, monkeypatch):
     import mlx.core as mx
     from tinyem.chat import Chat
     from tinyem.network import Network
     from tinyem.packing import pack
-    from tinyem.tune import Gradients
+    from tinyem import gradients as module
 
     chat, network = Chat(tiny), Network(tiny)
     rows = [chat.row(e.question, e.answer) for e in EXAMPLES[:5]]
@@ -40,9 +40,12 @@ def test_gradient_in_threads_equals_finite_differences(tiny):
     layer = network.lora()["blk.1.ffn_down"]
     layer.b = mx.random.normal(layer.b.shape) * 0.05
     mx.eval(layer.b)
-    gradients = Gradients(network)
-    gradients.threads = 2
-    loss, grads = gradients(rows)
+    monkeypatch.setattr(module.os, "cpu_count", lambda: 2)
+    with module.Gradients(network, tiny, Recipe(rank=2, alpha=4, targets=("attn_q", "ffn_down")), work=1e15) as gradients:
+        assert gradients.processes == 2
+        loss, grads = gradients(rows)
+        helper = gradients._workers[0]
+    assert helper.poll() is not None
     tokens = sum(len(r.answer) for r in rows)
     assert abs(loss - float(network.loss(pack(rows))) / tokens) < 1e-4
     for name, where in (("a", (0, 3)), ("b", (5, 1))):
@@ -91,7 +94,7 @@ def test_resume_with_other_settings_or_nothing_is_refused(tiny, tmp_path):
 
 
 def test_long_rows_are_cut_and_split_over_packs(tiny, tmp_path, capsys, monkeypatch):
-    import tinyem.tune as module
+    import tinyem.gradients as module
 
     long = [Example("q", "word " * 400), *EXAMPLES[:5]]
     tune(tiny, long, RECIPE, tmp_path / "a.gguf")

@@ -16,6 +16,7 @@ import numpy as np
 from mlx_lm.models import llama, qwen2
 
 from .errors import TinyemError
+from .fused import cross_entropy, sigmoid, softmax
 
 # GGUF name -> attribute path in mlx-lm's blocks
 TARGETS = {
@@ -74,28 +75,32 @@ class LoRALinear(nn.Module):
         return self._base(x) + (x @ (self._scale * self.a).T) @ self.b.T
 
 
-class Rope(nn.Module):
-    """Rotary embedding at given positions, so that rows packed into one sequence keep their own count."""
+class Rope:
+    """Rotary embedding at given positions, so that rows packed into one sequence keep their own count.
+
+    x * cos + (x @ swap) * sin, where `swap` turns each pair (a, b) into (-b, a): one small matmul in place of
+    strided slices, which are slow on a CPU.
+    """
 
     def __init__(self, head_dim: int, theta: float, traditional: bool):
-        super().__init__()
-        self._freqs = theta ** (-np.arange(0, head_dim, 2) / head_dim)
-        self._traditional = traditional
-        self._cos = self._sin = None
+        half = head_dim // 2
+        self.traditional = traditional
+        first = np.arange(half) * 2 if traditional else np.arange(half)
+        second = first + (1 if traditional else half)
+        freqs = theta ** (-np.arange(0, head_dim, 2) / head_dim)
+        self._freqs = np.empty(head_dim)
+        self._freqs[first] = self._freqs[second] = freqs
+        swap = np.zeros((head_dim, head_dim), np.float32)
+        swap[second, first], swap[first, second] = -1, 1
+        self._swap = mx.array(swap)
 
     def at(self, positions: np.ndarray):
+        """(cos, sin), each (tokens, head_dim)."""
         angles = positions[:, None] * self._freqs
-        self._cos, self._sin = mx.array(np.cos(angles), mx.float32), mx.array(np.sin(angles), mx.float32)
+        return mx.array(np.cos(angles), mx.float32), mx.array(np.sin(angles), mx.float32)
 
-    def __call__(self, x):  # (1, heads, tokens, head_dim)
-        if self._traditional:
-            x1, x2 = x[..., 0::2], x[..., 1::2]
-        else:
-            x1, x2 = mx.split(x, 2, axis=-1)
-        parts = [x1 * self._cos - x2 * self._sin, x1 * self._sin + x2 * self._cos]
-        if self._traditional:
-            return mx.stack(parts, axis=-1).reshape(x.shape)
-        return mx.concatenate(parts, axis=-1)
+    def __call__(self, x, cos, sin):  # (heads, tokens, head_dim)
+        return x * cos + (x @ self._swap) * sin
 
 
 def unpack(tensors: dict, name: str) -> mx.array:
@@ -147,11 +152,12 @@ class Network:
         self.n_layers, self.width = args.num_hidden_layers, args.hidden_size
         self.model = family.Model(args).model
         self.rope = Rope(args.hidden_size // heads, args.rope_theta, traditional)
+        self._heads, self._kv_heads = heads, args.num_key_value_heads
         try:
             for i, block in enumerate(self.model.layers):
                 for target, (part, name) in TARGETS.items():
                     setattr(getattr(block, part), name, FrozenLinear(tensors, f"blk.{i}.{target}"))
-                block.self_attn.rope = self.rope
+                del block.self_attn.rope
                 block.input_layernorm.weight = tensors[f"blk.{i}.attn_norm.weight"].astype(mx.float32)
                 block.post_attention_layernorm.weight = tensors[f"blk.{i}.ffn_norm.weight"].astype(mx.float32)
             self.model.norm.weight = tensors["output_norm.weight"].astype(mx.float32)
@@ -160,6 +166,8 @@ class Network:
         except KeyError as e:
             raise TinyemError(f"{path} lacks the tensor {e.args[0]}: not a complete {arch} model")
         del self.model.embed_tokens  # its random table is never used
+        self.n_parameters = sum(math.prod(t.shape) for block in self.model.layers for part, name in TARGETS.values()
+                                for t in [getattr(getattr(block, part), name)])
         self.model.freeze()
 
     def add_lora(self, rank: int, scale: float, targets, layers, seed: int) -> None:
@@ -181,14 +189,29 @@ class Network:
                     found[f"blk.{i}.{target}"] = layer
         return found
 
+    def _attention(self, attn, x, mask, cos, sin):
+        """Grouped-query attention. x: (tokens, width), mask: (tokens, tokens), added to the scores."""
+        tokens, kv = x.shape[0], self._kv_heads
+        split = lambda y, heads: y.reshape(tokens, heads, -1).swapaxes(0, 1)  # noqa: E731
+        q = self.rope(split(attn.q_proj(x), self._heads), cos, sin)
+        k = self.rope(split(attn.k_proj(x), kv), cos, sin)
+        v = split(attn.v_proj(x), kv)
+        q = (q * q.shape[-1] ** -0.5).reshape(kv, -1, q.shape[-1])  # the queries that share a key head, below one another
+        scores = (q @ k.swapaxes(1, 2)).reshape(kv, -1, tokens, tokens) + mask
+        y = softmax(scores).reshape(kv, -1, tokens) @ v
+        return attn.o_proj(y.reshape(self._heads, tokens, -1).swapaxes(0, 1).reshape(tokens, -1))
+
     def hidden(self, pack) -> mx.array:
         """Final hidden states (tokens, width), after the last norm, of a packed batch (see `packing`)."""
-        self.rope.at(pack.positions)
-        h = self._embed[mx.array(pack.tokens)][None]
-        mask = mx.array(pack.mask)
+        cos, sin = self.rope.at(pack.positions)
+        mask = mx.array(np.where(pack.mask, 0, -1e9), mx.float32)
+        h = self._embed[mx.array(pack.tokens)]
         for block in self.model.layers:
-            h = block(h, mask, None)
-        return self.model.norm(h)[0]
+            h = h + self._attention(block.self_attn, block.input_layernorm(h), mask, cos, sin)
+            x, mlp = block.post_attention_layernorm(h), block.mlp
+            gate = mlp.gate_proj(x)
+            h = h + mlp.down_proj(gate * sigmoid(gate) * mlp.up_proj(x))
+        return self.model.norm(h)
 
     def logits(self, pack) -> mx.array:
         """Logits (answer tokens, vocabulary) at the positions that predict an answer token."""
@@ -196,6 +219,4 @@ class Network:
 
     def loss(self, pack) -> mx.array:
         """Summed cross-entropy over the answer tokens, in nats. Only those go through the output head."""
-        logits = self.logits(pack)
-        labels = mx.array(pack.labels)
-        return (mx.logsumexp(logits, axis=-1) - mx.take_along_axis(logits, labels[:, None], axis=-1)[:, 0]).sum()
+        return cross_entropy(self.hidden(pack)[mx.array(pack.predict)], self._head, mx.array(pack.labels))

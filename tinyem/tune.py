@@ -11,22 +11,20 @@ import signal
 import sys
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from . import __version__, adapter, blas
+from . import __version__, adapter
 from .chat import Chat
 from .data import Example
 from .errors import TinyemError
 from .files import out_dir, sha256
-from .packing import pack, split
+from .gradients import Gradients
 from .progress import Progress
 
 SAVE_EVERY = 60.0  # seconds between checkpoints
 LONGEST = 512  # tokens of a training row; the answer of a longer one is cut
-PACK = 1024  # tokens in one packed sequence at most: attention takes memory with the square of it
 
 
 def plan_batches(n: int, batch: int, epochs: float, seed: int) -> list[list[int]]:
@@ -45,64 +43,6 @@ def lr_at(step: int, steps: int, recipe) -> float:
         return recipe.lr * (step + 1) / recipe.warmup
     done = (step - recipe.warmup) / max(steps - recipe.warmup, 1)
     return recipe.lr * (1 - 0.9 * done)
-
-
-class Gradients:
-    """Loss and gradient of a batch, split over CPU threads.
-
-    MLX runs what is not matmul (softmax, SiLU, RoPE) on one core a stream, so each thread takes a part of
-    the rows on a stream of its own, with single-threaded matmuls. Graphs are built one at a time, because
-    building swaps the model's parameters. On Metal one stream is used.
-    """
-
-    def __init__(self, network):
-        import mlx.core as mx
-        import mlx.nn as nn
-
-        self.network = network
-        on_cpu = mx.default_device() == mx.Device(mx.cpu)
-        self.threads = min(os.cpu_count() or 1, 4) if on_cpu else 1
-        blas.set_threads(1 if self.threads > 1 else os.cpu_count() or 1)
-        self._grad = nn.value_and_grad(network.model, network.loss)
-        self._pool = ThreadPoolExecutor(self.threads)
-        self._lock, self._local = threading.Lock(), threading.local()
-
-    def _part(self, rows, params):
-        """(summed loss, its gradients) of one thread's rows, a pack at a time."""
-        import mlx.core as mx
-        from mlx.utils import tree_map
-
-        total = None
-        for some in split(rows, PACK):
-            if self.threads == 1:
-                out = self._grad(pack(some))
-            else:
-                if not hasattr(self._local, "stream"):
-                    self._local.stream = mx.new_stream(mx.cpu)
-                with self._lock, mx.stream(self._local.stream):
-                    out = self._grad(pack(some))
-                    self.network.model.update(params)  # undo the tracers that value_and_grad leaves behind
-                    if total is not None:
-                        out = tree_map(lambda a, b: a + b, total, out)
-            if self.threads == 1 and total is not None:
-                out = tree_map(lambda a, b: a + b, total, out)
-            mx.eval(out)
-            total = out
-        return total
-
-    def __call__(self, rows):
-        """(mean loss per answer token in nats, gradients of that mean) of some Rows."""
-        import mlx.core as mx
-        from mlx.utils import tree_map
-
-        params = self.network.model.trainable_parameters()
-        mx.eval(params)
-        rows = sorted(rows, key=len)
-        parts = [p for i in range(self.threads) if (p := rows[i::self.threads])]
-        outs = list(self._pool.map(lambda p: self._part(p, params), parts)) if self.threads > 1 else [self._part(parts[0], params)]
-        tokens = sum(len(r.answer) for r in rows)
-        grads = tree_map(lambda *g: sum(g[1:], g[0]) / tokens, *[g for _, g in outs])
-        return float(sum(float(loss) for loss, _ in outs)) / tokens, grads
 
 
 def _checkpoint(path, network, optimizer, step, log, recipe):
@@ -226,9 +166,10 @@ def tune(model, examples: list[Example], recipe: adapter.Recipe, out, start=None
         if not saved.is_file():
             raise TinyemError(f"nothing to resume: there is no {saved}; run without --resume")
         first, log = _restore(saved, network, optimizer, recipe)
-    gradients = Gradients(network)
     last_save, seen, start = time.monotonic(), 0, time.monotonic()
-    with Progress("training", len(batches), first) as bar, _interrupt_after_step() as interrupted:
+    work = 4 * network.n_parameters * sum(len(rows[i]) for batch in batches[first:] for i in batch)
+    with (Gradients(network, model, recipe, work) as gradients, Progress("training", len(batches), first) as bar,
+          _interrupt_after_step() as interrupted):
         for step in range(first, len(batches)):
             batch = [rows[i] for i in batches[step]]
             optimizer.learning_rate = lr_at(step, len(batches), recipe)
@@ -248,6 +189,6 @@ def tune(model, examples: list[Example], recipe: adapter.Recipe, out, start=None
                 last_save = time.monotonic()
             if interrupted.is_set():
                 raise KeyboardInterrupt
-    adapter.save(out, matrices(network), recipe, "llama" if network.rope._traditional else "qwen2")
+    adapter.save(out, matrices(network), recipe, "llama" if network.rope.traditional else "qwen2")
     saved.unlink(missing_ok=True)
     return out
