@@ -20,7 +20,7 @@ from .packing import Row, pack, split
 
 PACK = 400  # tokens in one packed sequence at most: attention takes memory and time with the square of it
 MOST_PROCESSES = 4
-WORTH_A_PROCESS = 5e12  # floating-point operations; below it starting a process costs more than it saves
+WORTH_A_PROCESS = 2e12  # floating-point operations; below it starting a process costs more than it saves
 
 
 class _Part:
@@ -143,11 +143,12 @@ class Gradients:
 
 
 def _shares(rows: list[Row], n: int) -> list[list[Row]]:
-    """Up to n runs of consecutive rows with about the same number of tokens each."""
-    total, shares, seen = sum(map(len, rows)), [[] for _ in range(n)], 0
-    for row in rows:
-        shares[min(int((seen + len(row) / 2) / total * n), n - 1)].append(row)
-        seen += len(row)
+    """Up to n runs of consecutive rows with about the same number of packed tokens each (a shared prefix counts once)."""
+    size = [len(r) - (len(r.prefix) if i and r.prefix == rows[i - 1].prefix else 0) for i, r in enumerate(rows)]
+    total, shares, seen = sum(size), [[] for _ in range(n)], 0
+    for row, tokens in zip(rows, size):
+        shares[min(int((seen + tokens / 2) / total * n), n - 1)].append(row)
+        seen += tokens
     return [s for s in shares if s]
 
 
