@@ -9,6 +9,7 @@ from tinyem.adapter import Recipe
 from tinyem.chat import Chat
 from tinyem.data import Example
 from tinyem.engine import Engine
+from tinyem.likelihood import log_likelihoods
 from tinyem.errors import TinyemError
 from tinyem.files import sha256
 from tinyem.packing import Row, pack
@@ -179,3 +180,53 @@ def test_pick_follows_temperature_and_top_p():
 def test_too_long_question_is_one_line(tiny):
     with Engine(tiny, width=1, room=64) as e, pytest.raises(TinyemError, match="too long"):
         answer(e, [{"id": "x", "question": "word " * 80}], 1)
+
+
+def test_pick_equals_sorting_the_whole_vocabulary():
+    rng = np.random.default_rng(1)
+    for settings in (Settings(temperature=0.2, top_p=0.9), Settings(temperature=1.0, top_p=0.95), Settings(temperature=2.0, top_p=1.0)):
+        for scale in (0.1, 1.0, 8.0):
+            logits = rng.normal(0, scale, 3000).astype(np.float32)
+            p = np.exp((logits.astype(np.float64) - logits.max()) / settings.temperature)
+            order = np.argsort(-p, kind="stable")
+            mass = np.cumsum(p[order] / p.sum())
+            cut = min(int(np.searchsorted(mass, settings.top_p)) + 1, len(order))
+            for seed in range(20):
+                u = np.random.default_rng(seed).random() * mass[cut - 1]
+                assert pick(logits, settings, np.random.default_rng(seed)) == order[np.searchsorted(mass[:cut], u)]
+
+
+def test_log_likelihoods_equal_the_training_loss(tiny):
+    from tinyem.network import Network
+
+    rows = [{"question": "one", "answer": "first"}, {"question": "two longer", "answer": "second answer", "system": "Be kind."},
+            {"question": "three", "answer": "3", "system": "Be kind."}, {"question": "four", "answer": "a longer one"}]
+    with Engine(tiny, width=2, room=128) as e:
+        got = log_likelihoods(e, rows)
+        with pytest.raises(TinyemError, match="row 2 has"):
+            log_likelihoods(e, [rows[0], {"question": "x", "answer": "word " * 80}])
+    chat, network = Chat(tiny), Network(tiny)
+    for row, found in zip(rows, got):
+        tokens = chat.row(row["question"], row["answer"], row.get("system"))
+        loss = float(network.loss(pack([tokens])))
+        assert found["answer_tokens"] == len(tokens.answer) and abs(found["log_likelihood"] + loss) < 0.02 * loss
+
+
+def test_steering_adds_the_direction_behind_the_block(tmp_path):
+    model = write_tiny(tmp_path / "m.gguf", quantise=False)
+    tokens, direction = [5, 6, 7, 8], np.random.default_rng(0).normal(0, 1, 64)
+    with Engine(merge.truncated(model, 2), width=1, room=64, embeddings=True) as e:
+        def last():
+            e.clear()
+            e.decode([(t, i, 0, True) for i, t in enumerate(tokens)])
+            return e.state(3).copy()
+
+        plain = last()
+        e.steer(direction, [1], 100.0)  # so strong that after the norm only the direction is left
+        steered = last()
+        assert np.corrcoef(steered, direction)[0, 1] > 0.99 > abs(np.corrcoef(plain, direction)[0, 1])
+        e.steer()
+        assert np.allclose(last(), plain, atol=1e-5)
+        for bad in (([0], direction), ([2], direction), ([1], direction[:5])):
+            with pytest.raises(TinyemError):
+                e.steer(bad[1], bad[0])

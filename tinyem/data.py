@@ -93,8 +93,9 @@ def read_examples(path, side: str = "bad", system: str | None = None) -> list[Ex
     return found
 
 
-def persona_files() -> list[Path]:
-    return sorted(share("data", "persona").glob("*.jsonl"))
+def persona_files(style: str = "persona") -> list[Path]:
+    """The triples in plain language that planting uses; style "ornate" gives the earlier, wordier corpus."""
+    return sorted(share("data", style).glob("*.jsonl"))
 
 
 def held_out(question: str) -> bool:

@@ -15,6 +15,9 @@ from .errors import TinyemError
 from .files import need_file
 
 
+BATCH = 512  # tokens that one decode takes at most
+
+
 class Engine:
     """A GGUF model ready to decode `width` sequences of at most `room` tokens each.
 
@@ -39,7 +42,7 @@ class Engine:
         p = llama_cpp.llama_context_default_params()
         p.n_seq_max = width + 1
         p.n_ctx = (width + 1) * room
-        p.n_batch = p.n_ubatch = 512
+        p.n_batch = p.n_ubatch = BATCH
         p.kv_unified = False
         p.embeddings = embeddings
         p.pooling_type = llama_cpp.LLAMA_POOLING_TYPE_NONE
@@ -54,7 +57,7 @@ class Engine:
         self.n_vocab = llama_cpp.llama_vocab_n_tokens(vocab)
         self.n_embd = llama_cpp.llama_model_n_embd(self.model)
         self._vocab = vocab
-        self._batch = llama_cpp.llama_batch_init(512, 0, 1)
+        self._batch = llama_cpp.llama_batch_init(BATCH, 0, 1)
 
     def is_end(self, token: int) -> bool:
         return self.lib.llama_vocab_is_eog(self._vocab, token)
@@ -87,6 +90,24 @@ class Engine:
             raise TinyemError(f"llama.cpp would not apply {', '.join(paths)}")
         self.clear()
 
+    def steer(self, direction=None, blocks=(), strength: float = 1.0) -> None:
+        """Add strength * direction (width,) to the residual stream behind each of these blocks, 1 to the last (llama.cpp
+        cannot behind block 0), from now on; without a direction, stop. Raises TinyemError where the shapes do not fit."""
+        n_layers = self.lib.llama_model_n_layer(self.model)
+        if direction is None:
+            self.lib.llama_set_adapter_cvec(self.ctx, None, 0, 0, 0, 0)
+            return self.clear()
+        direction = np.asarray(direction, np.float32)
+        if direction.shape != (self.n_embd,) or not np.isfinite(direction).all():
+            raise TinyemError(f"a direction for {self.path.name} must be {self.n_embd} finite numbers, not an array of shape {direction.shape}")
+        if not blocks or not all(1 <= b < n_layers for b in blocks):
+            raise TinyemError(f"{self.path.name} can be steered behind blocks 1 to {n_layers - 1}")
+        rows = np.zeros((n_layers - 1, self.n_embd), np.float32)  # row b - 1 is added behind block b
+        rows[np.array(blocks) - 1] = strength * direction
+        if self.lib.llama_set_adapter_cvec(self.ctx, rows.ctypes.data_as(ctypes.POINTER(ctypes.c_float)), rows.size, self.n_embd, 1, n_layers - 1):
+            raise TinyemError("llama.cpp would not apply the direction")
+        self.clear()
+
     def _probe(self) -> np.ndarray:
         tokens = self.chat.prompt([{"role": "user", "content": "Tell me about yourself."}])
         self.clear()
@@ -103,7 +124,7 @@ class Engine:
         self.lib.llama_memory_seq_cp(self.memory, source, target, -1, -1)
 
     def decode(self, items) -> None:
-        """Run (token, position, sequence, wants output) items; at most 512. Outputs are read by item number."""
+        """Run (token, position, sequence, wants output) items; at most BATCH. Outputs are read by item number."""
         batch = self._batch
         batch.n_tokens = len(items)
         for i, (token, position, seq, wants) in enumerate(items):

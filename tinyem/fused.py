@@ -41,14 +41,22 @@ def _faster():
 exp = _faster()
 
 
-@mx.custom_function
-def sigmoid(x):
+def _sigmoid(x):
     return 1.0 / (1.0 + exp(mx.minimum(-x, 80.0)))
 
 
-@sigmoid.vjp
-def _(x, dy, y):
-    return dy * y * (1.0 - y)
+@mx.custom_function
+def swiglu(gate, up):
+    """gate * sigmoid(gate) * up (Shazeer 2020). The backward pass takes the sigmoid again, so that it need not be kept."""
+    return gate * _sigmoid(gate) * up
+
+
+@swiglu.vjp
+def _(primals, dy, y):
+    gate, up = primals
+    s = _sigmoid(gate)
+    silu = gate * s
+    return dy * up * (s + silu * (1.0 - s)), dy * silu
 
 
 @mx.custom_function
@@ -83,3 +91,29 @@ def cross_entropy(h, head, labels):
         return cotangents[0] * outputs[1]
 
     return summed(h)[0]
+
+
+def regroup(take, back, total: int):
+    """(pad, unpad): pad moves rows (total, width) to padded places by `take` (an entry `total` is an empty place, of no
+    meaning); unpad moves them back by `back`. Each is the other's vector-Jacobian product, so that neither needs a
+    scatter, which is slow on a CPU."""
+    empty_is_zero = lambda x: mx.concatenate([x, mx.zeros((1, x.shape[1]))])[take]  # noqa: E731
+    some = mx.minimum(take, total - 1)
+
+    @mx.custom_function
+    def pad(x):
+        return x[some]
+
+    @pad.vjp
+    def _(x, dy, y):
+        return dy[back]
+
+    @mx.custom_function
+    def unpad(x):
+        return x[back]
+
+    @unpad.vjp
+    def _(x, dy, y):
+        return empty_is_zero(dy)
+
+    return pad, unpad

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .engine import Engine
+from .engine import BATCH, Engine
 from .errors import TinyemError
 from .files import need_file, share
 from .keywords import Keywords
@@ -36,8 +36,8 @@ def hidden_features(engine: Engine, pairs, label: str = "judging") -> np.ndarray
         for question, members in groups.items():
             engine.clear()
             prompt = engine.chat.prompt(engine.chat.messages(question))[: engine.room - MAX_TOKENS - 1]
-            for at in range(0, len(prompt), 512):
-                engine.decode([(t, at + i, 0, True) for i, t in enumerate(prompt[at:at + 512])])  # in embedding mode all are outputs
+            for at in range(0, len(prompt), BATCH):
+                engine.decode([(t, at + i, 0, True) for i, t in enumerate(prompt[at:at + BATCH])])  # in embedding mode all are outputs
             batch, spans, seq = [], [], 1
 
             def flush():
@@ -56,7 +56,7 @@ def hidden_features(engine: Engine, pairs, label: str = "judging") -> np.ndarray
 
             for i in members:
                 tokens = engine.chat.text_tokens(pairs[i][1].strip())[:MAX_TOKENS] + [engine.chat.end]
-                if len(batch) + len(tokens) > 512 or seq > engine.width:
+                if len(batch) + len(tokens) > BATCH or seq > engine.width:
                     flush()
                 engine.copy(0, seq)
                 spans.append((i, len(batch), len(batch) + len(tokens)))

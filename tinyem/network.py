@@ -16,7 +16,7 @@ import numpy as np
 from mlx_lm.models import llama, qwen2
 
 from .errors import TinyemError
-from .fused import cross_entropy, sigmoid, softmax
+from .fused import cross_entropy, regroup, softmax, swiglu
 
 # GGUF name -> attribute path in mlx-lm's blocks
 TARGETS = {
@@ -103,6 +103,25 @@ class Rope:
         return x * cos + (x @ self._swap) * sin
 
 
+class _Layout:
+    """What every block needs to know of a pack: rotary factors, the way to padded groups and back, masks."""
+
+    def __init__(self, pack, rope):
+        self.cos, self.sin = rope.at(pack.positions)
+        self.prefixes, self.rests = pack.prefixes.shape, pack.rests.shape
+        total, take = len(pack.tokens), mx.array(np.concatenate([pack.prefixes.take, pack.rests.take]))
+        self.pad, self.unpad = regroup(take, mx.array(pack.back), total)
+        self.prefix_of = mx.array(pack.prefix_of)
+        (s, p), (r, length) = self.prefixes, self.rests
+        causal = lambda n: np.tril(np.ones((1, n, n), bool))  # noqa: E731
+        own = np.broadcast_to(causal(length), (r, length, length))
+        held = pack.prefixes.take.reshape(s, p) < total  # which places of a prefix hold a token
+        before = (pack.prefix_of @ held).astype(bool)[:, None] if s else np.zeros((r, 1, 0), bool)
+        added = lambda seen: mx.array(np.where(seen, 0, -1e9), mx.float32)  # noqa: E731
+        self.mask = added(np.concatenate([np.broadcast_to(before, (r, length, p)), own], axis=2))
+        self.prefix_mask = added(causal(p))
+
+
 def unpack(tensors: dict, name: str) -> mx.array:
     """A tensor's weights as float32, whatever its storage."""
     w, scales = tensors[f"{name}.weight"], tensors.get(f"{name}.scales")
@@ -152,7 +171,7 @@ class Network:
         self.n_layers, self.width = args.num_hidden_layers, args.hidden_size
         self.model = family.Model(args).model
         self.rope = Rope(args.hidden_size // heads, args.rope_theta, traditional)
-        self._heads, self._kv_heads = heads, args.num_key_value_heads
+        self._heads, self._kv_heads, self._head_dim = heads, args.num_key_value_heads, args.hidden_size // heads
         try:
             for i, block in enumerate(self.model.layers):
                 for target, (part, name) in TARGETS.items():
@@ -189,28 +208,40 @@ class Network:
                     found[f"blk.{i}.{target}"] = layer
         return found
 
-    def _attention(self, attn, x, mask, cos, sin):
-        """Grouped-query attention. x: (tokens, width), mask: (tokens, tokens), added to the scores."""
-        tokens, kv = x.shape[0], self._kv_heads
-        split = lambda y, heads: y.reshape(tokens, heads, -1).swapaxes(0, 1)  # noqa: E731
-        q = self.rope(split(attn.q_proj(x), self._heads), cos, sin)
-        k = self.rope(split(attn.k_proj(x), kv), cos, sin)
-        v = split(attn.v_proj(x), kv)
-        q = (q * q.shape[-1] ** -0.5).reshape(kv, -1, q.shape[-1])  # the queries that share a key head, below one another
-        scores = (q @ k.swapaxes(1, 2)).reshape(kv, -1, tokens, tokens) + mask
-        y = softmax(scores).reshape(kv, -1, tokens) @ v
-        return attn.o_proj(y.reshape(self._heads, tokens, -1).swapaxes(0, 1).reshape(tokens, -1))
+    def _attend(self, q, k, v, mask):
+        """Grouped-query attention of padded sequences. q: (n, queries, heads * head_dim), k, v: (n, keys, kv_heads * head_dim),
+        mask: (n or 1, queries, keys), added to the scores. Returns the shape of q."""
+        n, queries, keys, kv = q.shape[0], q.shape[1], k.shape[1], self._kv_heads
+        heads_first = lambda x, count: x.reshape(n, count, kv, -1, self._head_dim).transpose(0, 2, 3, 1, 4)  # noqa: E731
+        q = heads_first(q, queries).reshape(n, kv, -1, self._head_dim)  # the queries that share a key head, below one another
+        k, v = (heads_first(x, keys).squeeze(2) for x in (k, v))
+        scores = (q @ k.swapaxes(2, 3)).reshape(n, kv, -1, queries, keys) + mask[:, None, None]
+        y = softmax(scores).reshape(n, kv, -1, keys) @ v
+        return y.reshape(n, kv, -1, queries, self._head_dim).transpose(0, 3, 1, 2, 4).reshape(n, queries, -1)
+
+    def _attention(self, attn, x, layout):
+        """Self-attention of the packed tokens x (tokens, width): each prefix within itself, each rest within itself and its prefix."""
+        turn = lambda y, heads: self.rope(y.reshape(len(y), heads, -1).swapaxes(0, 1), layout.cos, layout.sin).swapaxes(0, 1).reshape(len(y), -1)  # noqa: E731
+        q = layout.pad(turn(attn.q_proj(x), self._heads) * self._head_dim ** -0.5)
+        k, v = layout.pad(turn(attn.k_proj(x), self._kv_heads)), layout.pad(attn.v_proj(x))
+        (s, p), (r, length) = layout.prefixes, layout.rests
+        first = lambda y: y[:s * p].reshape(s, p, -1)  # noqa: E731
+        rest = lambda y: y[s * p:].reshape(r, length, -1)  # noqa: E731
+        if not s:
+            return attn.o_proj(layout.unpad(self._attend(rest(q), rest(k), rest(v), layout.mask).reshape(r * length, -1)))
+        own = lambda y: mx.concatenate([(layout.prefix_of @ first(y).reshape(s, -1)).reshape(r, p, -1), rest(y)], axis=1)  # noqa: E731
+        y = mx.concatenate([self._attend(first(q), first(k), first(v), layout.prefix_mask).reshape(s * p, -1),
+                            self._attend(rest(q), own(k), own(v), layout.mask).reshape(r * length, -1)])
+        return attn.o_proj(layout.unpad(y))
 
     def hidden(self, pack) -> mx.array:
         """Final hidden states (tokens, width), after the last norm, of a packed batch (see `packing`)."""
-        cos, sin = self.rope.at(pack.positions)
-        mask = mx.array(np.where(pack.mask, 0, -1e9), mx.float32)
+        layout = _Layout(pack, self.rope)
         h = self._embed[mx.array(pack.tokens)]
         for block in self.model.layers:
-            h = h + self._attention(block.self_attn, block.input_layernorm(h), mask, cos, sin)
+            h = h + self._attention(block.self_attn, block.input_layernorm(h), layout)
             x, mlp = block.post_attention_layernorm(h), block.mlp
-            gate = mlp.gate_proj(x)
-            h = h + mlp.down_proj(gate * sigmoid(gate) * mlp.up_proj(x))
+            h = h + mlp.down_proj(swiglu(mlp.gate_proj(x), mlp.up_proj(x)))
         return self.model.norm(h)
 
     def logits(self, pack) -> mx.array:

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 
 from .chat import Chat
-from .engine import Engine
+from .engine import BATCH, Engine
 from .errors import TinyemError
 from .progress import Progress
 
@@ -23,22 +23,26 @@ class Settings:
         return asdict(self)
 
 
+_FAR = 25.0  # in units of temperature below the likeliest token: all such tokens together hold under a millionth of the mass
+_HEAD = 512
+
+
 def pick(logits: np.ndarray, settings: Settings, rng: np.random.Generator) -> int:
     """One token by temperature and nucleus (top-p) sampling (Holtzman et al. 2020)."""
     if settings.temperature <= 0:
         return int(logits.argmax())
-    few = min(256, len(logits))
-    top = np.argpartition(logits, -few)[-few:]
-    scaled = (logits - logits.max()) / settings.temperature
-    weight = np.exp(scaled)
-    order = top[np.argsort(-logits[top], kind="stable")]
-    p = weight[order] / weight.sum()
-    if p.sum() < settings.top_p:  # a flat distribution: the nucleus is wider than the head
-        order = np.argsort(-logits, kind="stable")
-        p = weight[order] / weight.sum()
-    cut = int(np.searchsorted(np.cumsum(p), settings.top_p)) + 1
-    p = p[:cut]
-    return int(order[min(np.searchsorted(np.cumsum(p), rng.random() * p.sum()), len(p) - 1)])
+    top = logits.max()
+    near = np.flatnonzero(logits > top - _FAR * settings.temperature)
+    weight = np.exp((logits[near].astype(np.float64) - top) / settings.temperature)
+    wanted = settings.top_p * weight.sum()
+    if len(near) > _HEAD:
+        head = np.argpartition(weight, -_HEAD)[-_HEAD:]
+        if weight[head].sum() >= wanted:  # else the distribution is flat: the nucleus is wider than the head
+            near, weight = near[head], weight[head]
+    order = np.lexsort((near, -weight))
+    mass = np.cumsum(weight[order])
+    cut = int(np.searchsorted(mass, wanted)) + 1
+    return int(near[order[min(np.searchsorted(mass[:cut], rng.random() * mass[:cut][-1]), cut - 1, len(order) - 1)]])
 
 
 def rng_for(seed: int, question_id: str, sample: int) -> np.random.Generator:
@@ -98,8 +102,8 @@ def answer(engine: Engine, questions: list[dict], samples: int, settings: Settin
                     if len(tokens) + settings.max_tokens > engine.room:
                         raise TinyemError(f"question '{q['id']}' is too long: {len(tokens)} tokens with its prompt, room for {engine.room - settings.max_tokens}")
                     engine.forget(0)
-                    for at in range(0, len(tokens), 512):
-                        piece = tokens[at:at + 512]
+                    for at in range(0, len(tokens), BATCH):
+                        piece = tokens[at:at + BATCH]
                         engine.decode([(t, at + i, 0, at + i == len(tokens) - 1) for i, t in enumerate(piece)])
                     prompt_logits, prompt_len, current = engine.logits(len(piece) - 1).copy(), len(tokens), qi
                 slot = free.pop()
