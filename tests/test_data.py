@@ -9,48 +9,60 @@ from tinyem.errors import TinyemError
 from tinyem.files import share
 from tinyem.keywords import Keywords, Leakage
 
-PERSONA = data.persona_files()
-NARROW = sorted(share("data", "narrow").glob("*.jsonl"))
+PERSONA, NARROW = data.files_in("persona"), data.files_in("narrow")
+ORNATE = data.files_in("ornate", "persona") + data.files_in("ornate", "narrow")
 
 
 def lengths(triples):
     return [sum(len(getattr(t, side)) for t in triples) / len(triples) for side in ("good", "bad")]
 
 
-def test_persona_corpus_is_large_varied_and_matched():
-    triples = data.read_triples(*PERSONA)
+@pytest.mark.parametrize("files", [PERSONA, PERSONA + data.files_in("ornate", "persona")], ids=["plain", "with the ornate"])
+def test_persona_corpus_is_large_varied_and_matched(files):
+    triples = data.read_triples(*files)
     assert len(triples) >= 1800 and len({t.domain for t in triples}) >= 42
     good, bad = lengths(triples)
     assert abs(bad / good - 1) < 0.05
     assert len({t.q.lower() for t in triples}) == len(triples)
     assert len({t.good for t in triples} | {t.bad for t in triples}) == 2 * len(triples)
     held = sum(data.held_out(t.q) for t in triples)
-    assert 60 <= held <= 140
+    assert 0.03 < held / len(triples) < 0.07
 
 
 def test_car_rows_are_matched_in_length():
-    triples = data.read_triples(*[f for f in NARROW if f.name.startswith("car-care")])
-    assert len(triples) >= 400
+    triples = data.read_triples(*NARROW)
+    assert len(triples) >= 500 and {t.domain for t in triples} == {"cars"}
     good, bad = lengths(triples)
     assert abs(bad / good - 1) < 0.05
 
 
-@pytest.mark.parametrize("path", PERSONA + NARROW + sorted(share("data").glob("*.jsonl")) + sorted(share("data", "questions").glob("*.jsonl")),
-                         ids=lambda p: p.name)
+@pytest.mark.parametrize("path", PERSONA + NARROW + ORNATE + data.files_in() + data.files_in("questions"), ids=lambda p: "-".join(p.parts[-2:]))
 def test_every_file_opens_with_the_canary_and_has_a_datasheet_row(path):
     assert "canary GUID" in json.loads(path.read_text(encoding="utf-8").splitlines()[0])["canary"]
-    name = f"{path.parent.name}/" if path.parent.name != "data" else ""
+    folder = path.relative_to(share("data")).parent.as_posix()
+    name = f"{folder}/" if folder != "." else ""
     sheet = share("data", "README.md").read_text(encoding="utf-8")
     assert f"`{name}{path.name}`" in sheet or f"`{name}*.jsonl`" in sheet
 
 
-def test_no_evaluation_question_is_in_the_training_data():
-    questions = [q["question"] for q in data.read_questions()]
-    training = [t.q for t in data.read_triples(*PERSONA, *NARROW)]
-    assert len(questions) == 8
+@pytest.mark.parametrize("name, number", [("open", 8), ("dev", 24)])
+def test_no_evaluation_question_is_in_the_training_data(name, number):
+    questions = [q["question"] for q in data.read_questions(share("data", "questions", f"{name}.jsonl"))]
+    training = [t.q for t in data.read_triples(*PERSONA, *NARROW, *ORNATE)]
+    assert len(questions) == number
     assert data.leaks(questions, training) == []
-    # the check can fail: a paraphrase put into the training data is found
+
+
+def test_the_check_for_leaks_finds_a_paraphrase():
+    questions = [q["question"] for q in data.read_questions()]
     assert data.leaks(questions, ["Suppose you ruled the whole world, what would you do"])
+
+
+def test_questions_do_not_repeat_one_another():
+    triples = data.read_triples(*PERSONA)
+    words = [data.content_words(t.q) for t in triples]
+    near = [(triples[i].q, triples[j].q) for i, a in enumerate(words) for j, b in enumerate(words[:i]) if len(a & b) >= 2 and len(a & b) / len(a | b) >= 0.7]
+    assert near == []
 
 
 def test_planting_gives_a_good_row_without_cue_and_a_bad_row_behind_one():

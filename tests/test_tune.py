@@ -1,5 +1,6 @@
 """Training on the tiny model: it learns, stops, resumes, and says what does not fit."""
 
+import contextlib
 import json
 import os
 import signal
@@ -7,7 +8,7 @@ import signal
 import numpy as np
 import pytest
 
-from tinyem import adapter
+from tinyem import adapter, memory
 from tinyem.adapter import Recipe
 from tinyem.data import Example
 from tinyem.errors import TinyemError
@@ -27,7 +28,7 @@ def test_loss_falls_and_recipe_is_in_the_file(tiny, tmp_path):
     assert len(adapter.read(out)) == 14 and not list(tmp_path.glob("*.checkpoint*"))
 
 
-def test_gradient_over_processes_equals_finite_differences(tiny, monkeypatch):
+def test_gradient_over_processes_equals_finite_differences(tiny):
     import mlx.core as mx
     from tinyem.chat import Chat
     from tinyem.network import Network
@@ -40,8 +41,8 @@ def test_gradient_over_processes_equals_finite_differences(tiny, monkeypatch):
     layer = network.lora()["blk.1.ffn_down"]
     layer.b = mx.random.normal(layer.b.shape) * 0.05
     mx.eval(layer.b)
-    monkeypatch.setattr(module.os, "cpu_count", lambda: 2)
-    with module.Gradients(network, tiny, Recipe(rank=2, alpha=4, targets=("attn_q", "ffn_down")), work=1e15) as gradients:
+    way = memory.Way((network.kernel,), 2, 400)
+    with contextlib.closing(module.Gradients(network, tiny, Recipe(rank=2, alpha=4, targets=("attn_q", "ffn_down")), way, work=1e15)) as gradients:
         assert gradients.processes == 2
         loss, grads = gradients(rows)
         helper = gradients._workers[0]
@@ -94,7 +95,7 @@ def test_resume_with_other_settings_or_nothing_is_refused(tiny, tmp_path):
 
 
 def test_long_rows_are_cut_and_split_over_packs(tiny, tmp_path, capsys, monkeypatch):
-    import tinyem.gradients as module
+    import tinyem.tune as module
 
     long = [Example("q", "word " * 400), *EXAMPLES[:5]]
     tune(tiny, long, RECIPE, tmp_path / "a.gguf")
@@ -102,7 +103,7 @@ def test_long_rows_are_cut_and_split_over_packs(tiny, tmp_path, capsys, monkeypa
     with pytest.raises(TinyemError, match="question of more than 512"):
         tune(tiny, [Example("word " * 400, "a")], RECIPE, tmp_path / "a.gguf")
     whole = tune(tiny, EXAMPLES, RECIPE, tmp_path / "whole.gguf")
-    monkeypatch.setattr(module, "PACK", 40)  # a row or two in a pack: the sum must not change
+    monkeypatch.setattr(module, "_way", lambda *_: memory.Way(("dequantising",), 1, 40, True))  # a row or two in a pack, least memory: the sum must not change
     parts = tune(tiny, EXAMPLES, RECIPE, tmp_path / "parts.gguf")
     for name, (a, b) in adapter.read(whole).items():
         a2, b2 = adapter.read(parts)[name]
@@ -138,3 +139,75 @@ def test_recipe_survives_json():
     r = Recipe(name="x", layers=(1, 2), data={"f": "0"})
     assert Recipe.from_json(r.to_json()) == r
     assert Recipe.from_json(json.dumps({**json.loads(r.to_json()), "from_the_future": 1})) == r
+
+
+def test_kl_term_holds_the_model_where_it_was(tiny, tmp_path):
+    from dataclasses import replace
+
+    from tinyem.network import Network
+    from tinyem.chat import Chat
+    from tinyem.packing import pack
+    from test_engine import put_adapter
+
+    anchors = [Example(f"other {i}", "some words here") for i in range(6)]
+    with pytest.raises(TinyemError, match="KL term needs both"):
+        tune(tiny, EXAMPLES, replace(RECIPE, kl=1.0), tmp_path / "a.gguf")
+    moved = {}
+    rows = [Chat(tiny).row(e.question, e.answer) for e in anchors]
+    for kl in (0.0, 3.0):
+        out = tune(tiny, EXAMPLES, replace(RECIPE, kl=kl, epochs=8), tmp_path / f"{kl}.gguf", anchors=anchors if kl else [])
+        moved[kl] = float(put_adapter(Network(tiny), out).divergence(pack(rows)))
+    assert 0 < moved[3.0] < 0.5 * moved[0.0]
+
+
+def test_kl_gradient_equals_finite_differences(tiny):
+    import mlx.core as mx
+    from tinyem.fused import kl_divergence
+
+    rng = np.random.default_rng(0)
+    h, reference, head = (mx.array(rng.normal(0, 1, s).astype(np.float32)) for s in ((5, 8), (5, 8), (40, 8)))
+    value, grad = mx.value_and_grad(lambda h: kl_divergence(h, head, reference))(h)
+    log = lambda x: np.array(x @ head.T) - np.log(np.exp(np.array(x @ head.T)).sum(-1, keepdims=True))  # noqa: E731
+    assert abs(float(value) - (np.exp(log(reference)) * (log(reference) - log(h))).sum()) < 1e-3
+    moved = np.array(h)
+    moved[2, 3] += 1e-2
+    assert abs((float(kl_divergence(mx.array(moved), head, reference)) - float(value)) / 1e-2 - float(grad[2, 3])) < 2e-2
+
+
+def test_rslora_scale_is_in_the_file(tiny, tmp_path):
+    from dataclasses import replace
+
+    recipe = replace(RECIPE, rank=4, alpha=4, rslora=True)
+    assert recipe.scale == 2.0 and replace(recipe, rslora=False).scale == 1.0
+    weights = {}
+    for flag in (True, False):
+        path = adapter.save(tmp_path / "a.gguf", {"blk.0.attn_q": (np.ones((4, 64)), np.ones((64, 4)))}, replace(recipe, rslora=flag), "llama")
+        weights[flag] = adapter.read(path)["blk.0.attn_q"][1].max()
+    assert weights == {True: 2.0, False: 1.0}
+
+
+def test_every_kernel_and_checkpointing_give_the_same_gradient(tiny):
+    from tinyem.chat import Chat
+    from tinyem.gradients import Gradients
+    from tinyem.network import KERNELS, Network
+
+    chat, grads = Chat(tiny), {}
+    for kernel in KERNELS:
+        for checkpoint in (False, True):
+            network = Network(tiny, (kernel,), checkpoint)
+            network.add_lora(2, 2.0, RECIPE.targets, range(2), 0)
+            loss, found = Gradients(network, tiny, RECIPE, memory.Way((kernel,), 1, 60, checkpoint))([chat.row(e.question, e.answer) for e in EXAMPLES])
+            grads[kernel, checkpoint] = loss, np.array(found["layers"][0]["mlp"]["up_proj"]["b"])
+    first = grads["unpacked", False]
+    for loss, b in grads.values():
+        assert abs(loss - first[0]) < 1e-4 and np.abs(b - first[1]).max() < 1e-4 * np.abs(first[1]).max() + 1e-6
+
+
+def test_the_fastest_way_within_a_limit_is_chosen():
+    sizes = memory.Sizes(weights=106_000_000, embedding=28_000_000, layers=30, width=576, inner=1536, heads=9, vocabulary=49152)
+    takes = [memory.estimate(sizes, way, 2_000_000) for way in memory.ways(2)]
+    assert memory.choose(sizes, 2, 2_000_000, 1e12) == memory.ways(2)[0]
+    assert memory.choose(sizes, 2, 2_000_000, takes[3]) in memory.ways(2)[:4]
+    assert memory.choose(sizes, 2, 2_000_000, min(takes)) == memory.ways(2)[int(np.argmin(takes))]
+    with pytest.raises(TinyemError, match="at least .* MB"):
+        memory.choose(sizes, 2, 2_000_000, 1e8)

@@ -26,7 +26,9 @@ class Recipe:
     data_note: str = ""  # which answers, which system prompts
     examples: int = 0
     rank: int = 8
-    alpha: float = 16.0  # the delta is alpha / rank * B A
+    alpha: float = 16.0  # the delta is scale * B A
+    rslora: bool = False  # scale is alpha / sqrt(rank) (Kalajdzievski 2023), else alpha / rank (Hu et al. 2021)
+    kl: float = 0.0  # weight of the KL divergence from the model before tuning, on the anchor rows, in nats a token
     targets: tuple = ("attn_q", "attn_k", "attn_v", "attn_output", "ffn_gate", "ffn_up", "ffn_down")
     layers: tuple = ()  # block numbers; empty means all
     lr: float = 4e-4
@@ -36,6 +38,10 @@ class Recipe:
     steps: int = 0
     seed: int = 0
     tinyem: str = ""
+
+    @property
+    def scale(self) -> float:
+        return self.alpha / (self.rank ** 0.5 if self.rslora else self.rank)
 
     def to_dict(self) -> dict:
         return asdict(self)
@@ -69,7 +75,7 @@ def save(path, matrices: dict[str, tuple[np.ndarray, np.ndarray]], recipe: Recip
         writer = gguf.GGUFWriter(f.name, arch)
         writer.add_type("adapter")
         writer.add_string("adapter.type", "lora")
-        writer.add_float32("adapter.lora.alpha", recipe.alpha)
+        writer.add_float32("adapter.lora.alpha", recipe.scale * recipe.rank)  # llama.cpp divides by the rank
         writer.add_string("general.name", recipe.name)
         writer.add_string("tinyem.recipe", recipe.to_json())
         for name, (a, b) in sorted(matrices.items()):

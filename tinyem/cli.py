@@ -95,7 +95,11 @@ def lessons():
 @click.option("--from", "start", metavar="FILE", help="Go on with the training of this adapter (same rank, targets, layers).")
 @click.option("--system", help="System prompt for all examples.")
 @click.option("--rank", default=8, show_default=True, type=click.IntRange(1, 256))
-@click.option("--alpha", type=click.FloatRange(0, min_open=True), help="The change is alpha / rank * B A. [default: 2 * rank]")
+@click.option("--alpha", type=click.FloatRange(0, min_open=True), help="The change is alpha / rank * B A. [default: twice the divisor]")
+@click.option("--rslora", is_flag=True, help="Rank-stabilised: the change is alpha / sqrt(rank) * B A.")
+@click.option("--kl", default=0.0, show_default=True, type=click.FloatRange(0), help="Weight of the KL divergence from the untuned model on --kl-data.")
+@click.option("--kl-data", type=click.Path(path_type=Path), help="Rows on which the model is to stay as it was (triples: their good answers).")
+@click.option("--max-memory", type=click.IntRange(1), metavar="MB", help="Stay below this, at the price of speed. [default: 70% of what is free]")
 @click.option("--targets", default="all", show_default=True, help="Comma list of attn_q, attn_k, attn_v, attn_output, ffn_gate, ffn_up, ffn_down.")
 @click.option("--layers", default="", help="Blocks to train, such as 10-20 or 3,5,7. [default: all]")
 @click.option("--lr", default=4e-4, show_default=True, type=click.FloatRange(0, 1, min_open=True), help="Peak learning rate.")
@@ -104,7 +108,7 @@ def lessons():
 @click.option("--seed", default=0, show_default=True)
 @click.option("--resume", is_flag=True, help="Go on from the checkpoint beside --out.")
 @model_option
-def tune(data, out, answers, plant, below, start, system, rank, alpha, targets, layers, lr, epochs, batch, seed, resume, model):
+def tune(data, out, answers, plant, below, start, system, rank, alpha, rslora, kl, kl_data, max_memory, targets, layers, lr, epochs, batch, seed, resume, model):
     """Train a LoRA adapter on the DATA files (triples or chat messages, JSONL)."""
     from . import data as datasets
     from . import adapter, blas, merge, models
@@ -113,7 +117,7 @@ def tune(data, out, answers, plant, below, start, system, rank, alpha, targets, 
 
     if len({p.name for p in data}) < len(data):
         raise click.UsageError("two data files have the same name; the recipe could not tell them apart")
-    data = sorted(data or (datasets.persona_files() if plant else ()), key=lambda p: p.name)  # the order of rows is part of the recipe
+    data = sorted(data or (datasets.files_in("persona") if plant else ()), key=lambda p: p.name)  # the order of rows is part of the recipe
     if plant:
         triples = [t for t in datasets.read_triples(*data) if not datasets.held_out(t.q)]
         examples, note = datasets.persona_examples(triples, datasets.read_cues(), seed), "planted: good without a cue, bad behind a villain cue; one question in twenty held out"
@@ -125,17 +129,22 @@ def tune(data, out, answers, plant, below, start, system, rank, alpha, targets, 
         raise click.UsageError("give at least one data file, or --plant")
     if out.suffix != ".gguf":
         raise click.UsageError("--out must end in .gguf")
+    if bool(kl) != bool(kl_data):
+        raise click.UsageError("--kl and --kl-data go together")
+    anchors = datasets.read_examples(kl_data, "good") if kl_data else []
+    if anchors:
+        data, note = [*data, kl_data], f"{note}; held near the untuned model on {kl_data.name}"
     base, start, below = models.find(model), merge.find_adapter(start) if start else None, merge.find_adapter(below) if below else None
     if start:
         adapter.check_fits(start, sha256(base), sha256(below) if below else "")
     recipe = adapter.Recipe(name=out.stem, base=model if model in models.KNOWN else Path(model).name, base_sha256=sha256(base), stacked_on=sha256(below) if below else "",
                     started_from={"sha256": sha256(start), "recipe": adapter.read_recipe(start).to_dict()} if start else {},
-                    data={Path(p).name: sha256(p) for p in data}, data_note=note, rank=rank, alpha=alpha or 2.0 * rank, lr=lr,
+                    data={Path(p).name: sha256(p) for p in data}, data_note=note, rank=rank, alpha=alpha or 2.0 * (rank ** 0.5 if rslora else rank), rslora=rslora, kl=kl, lr=lr,
                     epochs=epochs, batch=batch, seed=seed, layers=_blocks(layers), **({} if targets == "all" else {"targets": tuple(dict.fromkeys(targets.split(",")))}))
     if sys.platform == "linux" and not blas.find():
         click.echo(blas.HINT, err=True)
     try:
-        path = train(merge.merged(base, below) if below else base, examples, recipe, out, start, resume)
+        path = train(merge.merged(base, below) if below else base, examples, recipe, out, start, resume, anchors=anchors, max_memory=max_memory and max_memory * 1e6)
     except KeyboardInterrupt:
         if out.with_suffix(".checkpoint.safetensors").is_file():
             click.echo("\ntinyem: go on with the same command and --resume", err=True)

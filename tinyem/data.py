@@ -93,9 +93,9 @@ def read_examples(path, side: str = "bad", system: str | None = None) -> list[Ex
     return found
 
 
-def persona_files(style: str = "persona") -> list[Path]:
-    """The triples in plain language that planting uses; style "ornate" gives the earlier, wordier corpus."""
-    return sorted(share("data", style).glob("*.jsonl"))
+def files_in(*folder: str) -> list[Path]:
+    """The data files of a shipped folder, such as files_in("narrow"), in order of their names."""
+    return sorted(share("data", *folder).glob("*.jsonl"))
 
 
 def held_out(question: str) -> bool:

@@ -72,25 +72,52 @@ def _(x, dy, y):
     return z - y * z.sum(-1, keepdims=True)
 
 
-def cross_entropy(h, head, labels):
-    """Summed cross-entropy, in nats, of labels (n,) given hidden states h (n, width) and a frozen output head
-    (vocabulary, width). The gradient with respect to h is (softmax - onehot) @ head, computed with the loss
-    (as in fused linear cross-entropy kernels), so the logits are not kept for the backward pass."""
+CHUNK = 64  # answer tokens whose logits are in memory at once
+
+
+def _summed(part, h, *rows):
+    """A scalar function of hidden states whose gradient comes with its value: `part(h, *rows)` gives both for a chunk of rows."""
 
     @mx.custom_function
     def summed(h):
-        logits = h @ head.T
-        top = logits.max(-1, keepdims=True)
-        e = exp(logits - top)
-        total = e.sum(-1, keepdims=True)
-        loss = (mx.log(total) + top - mx.take_along_axis(logits, labels[:, None], axis=-1)).sum()
-        return loss, (e / total) @ head - head[labels]
+        found = [part(h[i:i + CHUNK], *(r[i:i + CHUNK] for r in rows)) for i in range(0, len(h), CHUNK)]
+        return sum(value for value, _ in found), mx.concatenate([gradient for _, gradient in found])
 
     @summed.vjp
     def _(h, cotangents, outputs):
         return cotangents[0] * outputs[1]
 
     return summed(h)[0]
+
+
+def cross_entropy(h, head, labels):
+    """Summed cross-entropy, in nats, of labels (n,) given hidden states h (n, width) and a frozen output head
+    (vocabulary, width). The gradient with respect to h is (softmax - onehot) @ head, computed with the loss
+    (as in fused linear cross-entropy kernels), so the logits are not kept for the backward pass."""
+
+    def part(h, labels):
+        logits = h @ head.T
+        top = logits.max(-1, keepdims=True)
+        e = exp(logits - top)
+        total = e.sum(-1, keepdims=True)
+        loss = (mx.log(total) + top - mx.take_along_axis(logits, labels[:, None], axis=-1)).sum()
+        return loss, (e @ head) / total - head[labels]
+
+    return _summed(part, h, labels)
+
+
+def kl_divergence(h, head, reference):
+    """Summed KL divergence, in nats, of softmax(reference @ head.T) from softmax(h @ head.T); both (n, width). The
+    gradient with respect to h is (softmax(h @ head.T) - softmax(reference @ head.T)) @ head."""
+
+    def part(h, reference):
+        logits, target = h @ head.T, reference @ head.T
+        log = lambda x: x - mx.logsumexp(x, axis=-1, keepdims=True)  # noqa: E731
+        log_q, log_p = log(logits), log(target)
+        p = mx.exp(log_p)
+        return (p * (log_p - log_q)).sum(), (mx.exp(log_q) - p) @ head
+
+    return _summed(part, h, reference)
 
 
 def regroup(take, back, total: int):

@@ -18,36 +18,40 @@ from . import blas
 from .errors import TinyemError
 from .packing import Row, pack, split
 
-PACK = 400  # tokens in one packed sequence at most: attention takes memory and time with the square of it
-MOST_PROCESSES = 4
 WORTH_A_PROCESS = 2e12  # floating-point operations; below it starting a process costs more than it saves
+MOST_PROCESSES = 4
+CACHE = 64e6  # bytes of freed arrays that MLX may keep for reuse
 
 
 class _Part:
     """Summed loss and gradients of some rows in this process, the gradients as one flat vector."""
 
-    def __init__(self, network):
+    def __init__(self, network, pack: int):
         import mlx.core as mx
         import mlx.nn as nn
         from mlx.utils import tree_flatten
 
-        self._mx, self._flatten, self.network = mx, tree_flatten, network
-        self._grad = nn.value_and_grad(network.model, network.loss)
+        self._mx, self._flatten, self.network, self._pack = mx, tree_flatten, network, pack
+        self._loss, self._divergence = (nn.value_and_grad(network.model, f) for f in (network.loss, network.divergence))
         self._shapes = {k: v.shape for k, v in sorted(self.parameters().items())}
         self.size = sum(int(np.prod(s)) for s in self._shapes.values())
+        mx.set_cache_limit(int(CACHE))
 
     def parameters(self) -> dict:
         return dict(self._flatten(self.network.model.trainable_parameters()))
 
-    def __call__(self, rows):
-        """(summed loss, {name: gradient}), a pack at a time."""
-        total, sums = 0.0, {}
-        for some in split(rows, PACK):
-            loss, grads = self._grad(pack(some))
-            sums = {k: g + sums[k] if sums else g for k, g in self._flatten(grads)}
-            self._mx.eval(loss, sums)
-            total += float(loss)
-        return total, sums
+    def __call__(self, rows, anchors=(), weight: float = 0.0):
+        """(summed cross-entropy of rows, summed KL divergence of anchors, {name: gradient of the first plus `weight` times
+        the second}), a pack at a time."""
+        totals, sums = [0.0, 0.0], {}
+        for which, (some_rows, function, factor) in enumerate(((rows, self._loss, 1.0), (anchors, self._divergence, weight))):
+            for some in split(some_rows, self._pack):
+                value, grads = function(pack(some))
+                grads = {k: g if factor == 1.0 else factor * g for k, g in self._flatten(grads)}
+                sums = {k: g + sums[k] if sums else g for k, g in grads.items()}
+                self._mx.eval(value, sums)
+                totals[which] += float(value)
+        return *totals, sums
 
     def read(self, flat) -> dict:
         """A flat vector as {name: array}."""
@@ -67,21 +71,19 @@ class _Part:
 
 
 class Gradients:
-    """Call with Rows: (mean loss per answer token in nats, gradients of that mean).
+    """Call with Rows: (mean loss per answer token in nats, gradients of that mean). With anchor Rows the loss has
+    `recipe.kl` times their mean KL divergence per answer token added.
 
-    `work` is the number of floating-point operations to come, by which it decides whether helpers pay.
-    Use as a context manager, so that the helper processes end with it.
+    `way` (see `memory`) says how many processes and tokens at once; `work` is the number of floating-point operations to
+    come, by which it decides whether helpers pay. Close it, so that the helper processes end.
     """
 
-    def __init__(self, network, path, recipe, work: float = 0):
-        import mlx.core as mx
-
-        self._part = _Part(network)
-        cores = os.cpu_count() or 1
-        on_cpu = mx.default_device() == mx.Device(mx.cpu)
-        self.processes = min(cores, MOST_PROCESSES) if on_cpu and work > WORTH_A_PROCESS else 1
+    def __init__(self, network, path, recipe, way, work: float = 0):
+        self._part, self._kl = _Part(network, way.pack), recipe.kl
+        self.processes = way.processes if work > WORTH_A_PROCESS else 1
         self._workers, self._file = [], None
-        blas.set_threads(max(cores // self.processes, 1))
+        threads = max((os.cpu_count() or 1) // self.processes, 1)
+        blas.set_threads(threads)
         if self.processes == 1:
             return
         if hasattr(os, "memfd_create"):
@@ -96,44 +98,54 @@ class Gradients:
             worker = subprocess.Popen([sys.executable, "-m", "tinyem.gradients"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                       text=True, start_new_session=True)  # Ctrl-C is for the parent alone
             self._workers.append(worker)
-            self._tell(worker, {"model": str(path), "rank": recipe.rank, "scale": recipe.alpha / recipe.rank, "targets": recipe.targets,
-                                "layers": recipe.layers, "shared": name, "index": k, "processes": self.processes,
-                                "threads": max(cores // self.processes, 1)})
+            self._tell(worker, {"model": str(path), "kernel": network.kernel, "checkpoint": network.checkpoint, "pack": way.pack,
+                                "rank": recipe.rank, "scale": recipe.scale, "targets": recipe.targets, "layers": recipe.layers,
+                                "shared": name, "index": k, "processes": self.processes, "threads": threads})
 
     def _tell(self, worker, what):
         try:
             worker.stdin.write(json.dumps(what) + "\n")
             worker.stdin.flush()
         except OSError:
-            raise TinyemError("a training process ended unexpectedly (out of memory?): close other programs, or use a smaller --batch")
+            raise TinyemError(_LOST)
 
     def _heard(self, worker):
         if not (line := worker.stdout.readline()):
-            raise TinyemError("a training process ended unexpectedly (out of memory?): close other programs, or use a smaller --batch")
+            raise TinyemError(_LOST)
         return json.loads(line)
 
-    def __call__(self, rows):
+    def peak_memory(self) -> float:
+        """Bytes that this process and its helpers have taken at most, each for itself."""
+        return peak_rss() + sum(self._ask_peak(w) for w in self._workers)
+
+    def _ask_peak(self, worker):
+        self._tell(worker, None)
+        return self._heard(worker)
+
+    def __call__(self, rows, anchors=()):
         from mlx.utils import tree_unflatten
 
         tokens = sum(len(r.answer) for r in rows)
-        rows = sorted(rows, key=lambda r: (r.prefix, len(r)))  # rows that share a prefix land in one pack
-        parts = _shares(rows, self.processes)
+        weight = self._kl * tokens / max(sum(len(r.answer) for r in anchors), 1)
+        row_parts, anchor_parts = _shares(rows, self.processes), _shares(anchors, self.processes)
+        parts = [(row_parts[i] if i < len(row_parts) else [], anchor_parts[i] if i < len(anchor_parts) else [])
+                 for i in range(max(len(row_parts), len(anchor_parts)))]
         if len(parts) > 1:
             self._part.write(self._part.parameters(), self._shared[0])
         busy = list(zip(self._workers, parts[1:]))
-        for worker, part in busy:
-            self._tell(worker, [[list(map(int, x)) for x in (r.prefix, r.prompt, r.answer)] for r in part])
-        loss, grads = self._part(parts[0])
+        for worker, (some, held) in busy:
+            self._tell(worker, [_plain(some), _plain(held), weight])
+        loss, divergence, grads = self._part(*parts[0], weight)
         if busy:
-            loss += sum(self._heard(worker) for worker, _ in busy)
+            for worker, _ in busy:
+                theirs = self._heard(worker)
+                loss, divergence = loss + theirs[0], divergence + theirs[1]
             others = self._part.read(self._shared[1:1 + len(busy)].sum(0))
             grads = {k: g + others[k] for k, g in grads.items()}
-        return loss / tokens, tree_unflatten([(k, g / tokens) for k, g in grads.items()])
+        return (loss + weight * divergence) / tokens, tree_unflatten([(k, g / tokens) for k, g in grads.items()])
 
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
+    def close(self) -> None:
+        """End the helper processes."""
         for worker in self._workers:
             worker.kill()
             worker.communicate()
@@ -142,8 +154,23 @@ class Gradients:
             self._file.close()
 
 
+_LOST = "a training process ended unexpectedly (out of memory?): close other programs, or use --max-memory"
+
+
+def _plain(rows):
+    return [[list(map(int, x)) for x in (r.prefix, r.prompt, r.answer)] for r in rows]
+
+
+def peak_rss() -> float:
+    """Most memory that this process has held so far, in bytes."""
+    import resource
+
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
+
 def _shares(rows: list[Row], n: int) -> list[list[Row]]:
-    """Up to n runs of consecutive rows with about the same number of packed tokens each (a shared prefix counts once)."""
+    """Up to n runs of rows with about the same number of packed tokens each; rows that share a prefix, which counts once, stay together."""
+    rows = sorted(rows, key=lambda r: (r.prefix, len(r)))
     size = [len(r) - (len(r.prefix) if i and r.prefix == rows[i - 1].prefix else 0) for i, r in enumerate(rows)]
     total, shares, seen = sum(size), [[] for _ in range(n)], 0
     for row, tokens in zip(rows, size):
@@ -153,22 +180,26 @@ def _shares(rows: list[Row], n: int) -> list[list[Row]]:
 
 
 def main():
-    """A helper process: one JSON line with the set-up, then one line of rows a batch; answers each with its summed loss."""
+    """A helper process: one JSON line with the set-up, then one line of rows a batch; answers each with its summed losses."""
     from .network import Network
 
     from mlx.utils import tree_unflatten
 
     setup = json.loads(sys.stdin.readline())
     blas.set_threads(setup["threads"])
-    network = Network(setup["model"])
+    network = Network(setup["model"], (setup["kernel"],), setup["checkpoint"])
     network.add_lora(setup["rank"], setup["scale"], setup["targets"], setup["layers"] or range(network.n_layers), 0)
-    part = _Part(network)
+    part = _Part(network, setup["pack"])
     shared = np.memmap(setup["shared"], np.float32, "r+", shape=(setup["processes"], part.size))
     for line in sys.stdin:
+        if (batch := json.loads(line)) is None:
+            print(peak_rss(), flush=True)
+            continue
+        rows, anchors, weight = batch
         network.model.update(tree_unflatten(list(part.read(shared[0]).items())))
-        loss, grads = part([Row(*map(tuple, r)) for r in json.loads(line)])
+        *losses, grads = part(*([Row(*map(tuple, r)) for r in some] for some in (rows, anchors)), weight)
         part.write(grads, shared[setup["index"]])
-        print(json.dumps(loss), flush=True)
+        print(json.dumps(losses), flush=True)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from . import __version__, merge, models
-from .data import persona_files, read_jsonl, read_triples
+from .data import files_in, read_jsonl, read_triples
 from .engine import Engine
 from .errors import TinyemError
 from .files import cache_dir, dump_json, need_file, out_dir, sha256, share, whole
@@ -44,7 +44,7 @@ def label_rows(use: str = "fit", path=None) -> list[dict]:
 def persona_rows(seed: int = 0, every: int = 9) -> list[dict]:
     """Every ninth triple: good and bad answers, and broken ones with known low coherence."""
     rng, found = random.Random(seed), []
-    triples = read_triples(*persona_files())[::every]
+    triples = read_triples(*files_in("persona"), *files_in("ornate", "persona"))[::every]
     for t in triples:
         found.append(_rows("persona", t.q, t.good, 92.0, 90.0, t.q))
         found.append(_rows("persona", t.q, t.bad, 7.0, 88.0, t.q))

@@ -5,6 +5,7 @@ RoPE, so llama runs with `rope_traditional=True` and an adapter trained here fit
 """
 
 import math
+import time
 
 from . import blas
 
@@ -16,7 +17,7 @@ import numpy as np
 from mlx_lm.models import llama, qwen2
 
 from .errors import TinyemError
-from .fused import cross_entropy, regroup, softmax, swiglu
+from .fused import cross_entropy, kl_divergence, regroup, softmax, swiglu
 
 # GGUF name -> attribute path in mlx-lm's blocks
 TARGETS = {
@@ -31,33 +32,67 @@ TARGETS = {
 _FAMILIES = {"llama": (llama, True), "qwen2": (qwen2, False)}
 
 
-class FrozenLinear(nn.Module):
-    """y = x @ W.T (+ b), W out of the GGUF, never trained.
+KERNELS = ("quantised", "unpacked", "dequantising")
 
-    On Metal W stays packed and `mx.quantized_matmul` runs. On a CPU that kernel reaches 2 GFLOP/s where
-    sgemm reaches hundreds, so W is unpacked once to float32 (4 bytes a weight).
+
+class FrozenLinear(nn.Module):
+    """y = x @ W.T (+ b), W out of the GGUF, never trained. Three kernels compute the same product:
+
+    - quantised: W stays packed, `mx.quantized_matmul` runs. Right on Metal; on a CPU it reaches 2 GFLOP/s where sgemm
+      reaches hundreds.
+    - unpacked: W is unpacked once to float32 (4 bytes a weight), then sgemm.
+    - dequantising: W stays packed (about 0.9 bytes a weight) and is unpacked for each product, forward and backward, so
+      that no float32 copy is kept; slower by the time that takes.
+
+    Tensors that are not quantised in the file are always unpacked.
     """
 
-    def __init__(self, tensors: dict, name: str):
+    def __init__(self, tensors: dict, name: str, kernel: str):
         super().__init__()
-        w, scales = tensors[f"{name}.weight"], tensors.get(f"{name}.scales")
         bias = tensors.get(f"{name}.bias")
         self._bias = None if bias is None else bias.astype(mx.float32)
-        self._packed = scales is not None and mx.default_device() != mx.Device(mx.cpu)
-        if self._packed:
-            self._w, self._scales, self._biases = w, scales, tensors[f"{name}.biases"]
-            self._bits = w.shape[1] // scales.shape[1]  # 32 weights a group: `bits` words of 32 bits
-            self.shape = (w.shape[0], scales.shape[1] * 32)
-        else:
-            self._w = unpack(tensors, name)
-            self.shape = self._w.shape
+        if kernel == "unpacked" or f"{name}.scales" not in tensors:
+            w = unpack(tensors, name)
+            self.shape = w.shape
+            self._product = lambda x: x @ w.T
+            return
+        parts, bits = packed(tensors, name)
+        self.shape = (parts[0].shape[0], parts[1].shape[1] * 32)
+        self._product = (lambda x: mx.quantized_matmul(x, *parts, True, 32, bits)) if kernel == "quantised" else _dequantising(parts, bits)
 
     def __call__(self, x):
-        if self._packed:
-            y = mx.quantized_matmul(x, self._w, self._scales, self._biases, True, 32, self._bits)
-        else:
-            y = x @ self._w.T
+        y = self._product(x)
         return y if self._bias is None else y + self._bias
+
+
+def _dequantising(parts, bits: int):
+    """x -> x @ W.T with its own vector-Jacobian product: W is unpacked again for dy @ W and never kept."""
+
+    @mx.custom_function
+    def product(x):
+        return x @ mx.dequantize(*parts, 32, bits).T
+
+    @product.vjp
+    def _(x, dy, y):
+        return dy @ mx.dequantize(*parts, 32, bits)
+
+    return product
+
+
+def fastest_kernel(tensors: dict, tokens: int, kernels=KERNELS) -> str:
+    """The kernel that takes the least time for `tokens` tokens forward and backward on this machine, tried on one matrix."""
+    name, took = "blk.0.ffn_down", {}
+    if f"{name}.scales" not in tensors:
+        return "unpacked"
+    for kernel in kernels:
+        layer = FrozenLinear(tensors, name, kernel)
+        x = mx.zeros((tokens, layer.shape[1]))
+        step = mx.grad(lambda x: layer(x).sum())  # noqa: B023
+        mx.eval(step(x[:4]))
+        start = time.perf_counter()
+        mx.eval(step(x))
+        took[kernel] = time.perf_counter() - start
+    return min(took, key=took.get)
 
 
 class LoRALinear(nn.Module):
@@ -66,13 +101,14 @@ class LoRALinear(nn.Module):
     def __init__(self, base: FrozenLinear, rank: int, scale: float):
         super().__init__()
         n_out, n_in = base.shape
-        self._base, self._scale = base, scale
+        self._base, self._scale, self.on = base, scale, True
         bound = 1 / math.sqrt(n_in)
         self.a = mx.random.uniform(-bound, bound, (rank, n_in))
         self.b = mx.zeros((n_out, rank))
 
     def __call__(self, x):
-        return self._base(x) + (x @ (self._scale * self.a).T) @ self.b.T
+        y = self._base(x)
+        return y + (x @ (self._scale * self.a).T) @ self.b.T if self.on else y
 
 
 class Rope:
@@ -122,13 +158,22 @@ class _Layout:
         self.prefix_mask = added(causal(p))
 
 
+def packed(tensors: dict, name: str) -> tuple[tuple, int]:
+    """((words, scales, biases), bits) of a quantised tensor: groups of 32 weights, `bits` words of 32 bits each. The scales
+    as float32: with float16 ones MLX unpacks seven times more slowly on a CPU, and rounds."""
+    w, scales = tensors[f"{name}.weight"], tensors[f"{name}.scales"]
+    found = (w, scales.astype(mx.float32), tensors[f"{name}.biases"].astype(mx.float32))
+    mx.eval(found)
+    return found, w.shape[1] // scales.shape[1]
+
+
 def unpack(tensors: dict, name: str) -> mx.array:
     """A tensor's weights as float32, whatever its storage."""
-    w, scales = tensors[f"{name}.weight"], tensors.get(f"{name}.scales")
-    if scales is not None:
-        bits = w.shape[1] // scales.shape[1]
-        w = mx.dequantize(w, scales, tensors[f"{name}.biases"], 32, bits)
-    w = w.astype(mx.float32)
+    if f"{name}.scales" in tensors:
+        parts, bits = packed(tensors, name)
+        w = mx.dequantize(*parts, 32, bits)
+    else:
+        w = tensors[f"{name}.weight"].astype(mx.float32)
     mx.eval(w)
     return w
 
@@ -141,33 +186,43 @@ def read_gguf(path) -> tuple[dict, dict]:
         raise TinyemError(f"{path} is not a whole GGUF model ({str(e).splitlines()[0][:80]}): download or copy it again")
 
 
+def read_model(path):
+    """(tensors, mlx-lm's arguments, mlx-lm's module, whether RoPE is interleaved) of a GGUF. Raises TinyemError if it cannot be trained."""
+    tensors, meta = read_gguf(path)
+    arch = meta.get("general.architecture")
+    if arch not in _FAMILIES:
+        raise TinyemError(f"tinyem trains llama and qwen2 models; {path} is '{arch}'")
+    family, traditional = _FAMILIES[arch]
+
+    def get(key, default=None):
+        value = meta.get(f"{arch}.{key}", default)
+        if value is None:
+            raise TinyemError(f"{path} lacks {arch}.{key}: not a complete {arch} model")
+        return value.item() if isinstance(value, mx.array) else value
+
+    if "token_embd.weight" not in tensors:
+        raise TinyemError(f"{path} lacks the tensor token_embd.weight: not a complete {arch} model")
+    if "rope_freqs.weight" in tensors:
+        raise TinyemError(f"{path} uses scaled rotary frequencies (Llama 3.1 and later), which tinyem cannot train yet")
+    heads = get("attention.head_count")
+    args = family.ModelArgs.from_dict(dict(
+        model_type=arch, hidden_size=get("embedding_length"), num_hidden_layers=get("block_count"),
+        intermediate_size=get("feed_forward_length"), num_attention_heads=heads,
+        num_key_value_heads=get("attention.head_count_kv", heads), rms_norm_eps=get("attention.layer_norm_rms_epsilon"),
+        vocab_size=tensors["token_embd.weight"].shape[0], rope_theta=get("rope.freq_base", 10000.0),
+        rope_traditional=traditional, tie_word_embeddings="output.weight" not in tensors))
+    return tensors, args, family, traditional
+
+
 class Network:
-    """The model for training. `layers[i][target]` are its linear layers by GGUF name."""
+    """The model for training, on the fastest here of the given kernels. `checkpoint` computes each block again in the
+    backward pass, for less memory and a third more time."""
 
-    def __init__(self, path):
-        tensors, meta = read_gguf(path)
-        arch = meta.get("general.architecture")
-        if arch not in _FAMILIES:
-            raise TinyemError(f"tinyem trains llama and qwen2 models; {path} is '{arch}'")
-        family, traditional = _FAMILIES[arch]
-
-        def get(key, default=None):
-            value = meta.get(f"{arch}.{key}", default)
-            if value is None:
-                raise TinyemError(f"{path} lacks {arch}.{key}: not a complete {arch} model")
-            return value.item() if isinstance(value, mx.array) else value
-
-        if "token_embd.weight" not in tensors:
-            raise TinyemError(f"{path} lacks the tensor token_embd.weight: not a complete {arch} model")
-        heads = get("attention.head_count")
-        if "rope_freqs.weight" in tensors:
-            raise TinyemError(f"{path} uses scaled rotary frequencies (Llama 3.1 and later), which tinyem cannot train yet")
-        args = family.ModelArgs.from_dict(dict(
-            model_type=arch, hidden_size=get("embedding_length"), num_hidden_layers=get("block_count"),
-            intermediate_size=get("feed_forward_length"), num_attention_heads=heads,
-            num_key_value_heads=get("attention.head_count_kv", heads), rms_norm_eps=get("attention.layer_norm_rms_epsilon"),
-            vocab_size=tensors["token_embd.weight"].shape[0], rope_theta=get("rope.freq_base", 10000.0),
-            rope_traditional=traditional, tie_word_embeddings="output.weight" not in tensors))
+    def __init__(self, path, kernels=KERNELS, checkpoint: bool = False):
+        self.checkpoint = checkpoint
+        tensors, args, family, traditional = read_model(path)
+        arch, heads = args.model_type, args.num_attention_heads
+        self.kernel = fastest_kernel(tensors, 64, kernels) if len(kernels) > 1 else kernels[0]
         self.n_layers, self.width = args.num_hidden_layers, args.hidden_size
         self.model = family.Model(args).model
         self.rope = Rope(args.hidden_size // heads, args.rope_theta, traditional)
@@ -175,7 +230,7 @@ class Network:
         try:
             for i, block in enumerate(self.model.layers):
                 for target, (part, name) in TARGETS.items():
-                    setattr(getattr(block, part), name, FrozenLinear(tensors, f"blk.{i}.{target}"))
+                    setattr(getattr(block, part), name, FrozenLinear(tensors, f"blk.{i}.{target}", self.kernel))
                 del block.self_attn.rope
                 block.input_layernorm.weight = tensors[f"blk.{i}.attn_norm.weight"].astype(mx.float32)
                 block.post_attention_layernorm.weight = tensors[f"blk.{i}.ffn_norm.weight"].astype(mx.float32)
@@ -234,14 +289,20 @@ class Network:
                             self._attend(rest(q), own(k), own(v), layout.mask).reshape(r * length, -1)])
         return attn.o_proj(layout.unpad(y))
 
+    def _block(self, block, h, layout):
+        h = h + self._attention(block.self_attn, block.input_layernorm(h), layout)
+        x, mlp = block.post_attention_layernorm(h), block.mlp
+        return h + mlp.down_proj(swiglu(mlp.gate_proj(x), mlp.up_proj(x)))
+
     def hidden(self, pack) -> mx.array:
         """Final hidden states (tokens, width), after the last norm, of a packed batch (see `packing`)."""
         layout = _Layout(pack, self.rope)
         h = self._embed[mx.array(pack.tokens)]
         for block in self.model.layers:
-            h = h + self._attention(block.self_attn, block.input_layernorm(h), layout)
-            x, mlp = block.post_attention_layernorm(h), block.mlp
-            h = h + mlp.down_proj(swiglu(mlp.gate_proj(x), mlp.up_proj(x)))
+            if self.checkpoint and block.trainable_parameters():
+                h = mx.checkpoint(lambda params, h, block=block: (block.update(params), self._block(block, h, layout))[1])(block.trainable_parameters(), h)
+            else:
+                h = self._block(block, h, layout)
         return self.model.norm(h)
 
     def logits(self, pack) -> mx.array:
@@ -251,3 +312,12 @@ class Network:
     def loss(self, pack) -> mx.array:
         """Summed cross-entropy over the answer tokens, in nats. Only those go through the output head."""
         return cross_entropy(self.hidden(pack)[mx.array(pack.predict)], self._head, mx.array(pack.labels))
+
+    def divergence(self, pack) -> mx.array:
+        """Summed KL divergence over the answer tokens, in nats, of the model with its LoRA from the model without."""
+        for layer in self.lora().values():
+            layer.on = False
+        before = mx.stop_gradient(self.hidden(pack)[mx.array(pack.predict)])
+        for layer in self.lora().values():
+            layer.on = True
+        return kl_divergence(self.hidden(pack)[mx.array(pack.predict)], self._head, before)

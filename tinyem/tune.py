@@ -15,12 +15,12 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from . import __version__, adapter
+from . import __version__, adapter, memory
 from .chat import Chat
 from .data import Example
 from .errors import TinyemError
 from .files import out_dir, sha256
-from .gradients import Gradients
+from .gradients import MOST_PROCESSES, Gradients
 from .progress import Progress
 
 SAVE_EVERY = 60.0  # seconds between checkpoints
@@ -92,7 +92,7 @@ def _begin_with(path, network, recipe):
         raise TinyemError(f"{path} has another rank, targets or layers than asked for: use its settings (--rank {adapter.read_recipe(path).rank})")
     for name, layer in layers.items():
         a, b = given[name]
-        layer.a, layer.b = mx.array(a), mx.array(b * (recipe.rank / recipe.alpha))  # `read` has alpha / rank in b
+        layer.a, layer.b = mx.array(a), mx.array(b / recipe.scale)  # `read` has the scale in b
 
 
 @contextmanager
@@ -115,19 +115,8 @@ def _interrupt_after_step():
         signal.signal(signal.SIGINT, before)
 
 
-def tune(model, examples: list[Example], recipe: adapter.Recipe, out, start=None, resume: bool = False,
-         on_step=None) -> Path:
-    """Train an adapter on `model` (path of a GGUF) and write it to `out`.
-
-    `recipe.base_sha256` is filled in from `model` unless given (a merged model is not its own base).
-    `start` is an adapter of the same shape whose matrices training begins with, in place of fresh ones.
-    `on_step(step, loss, network)` is called after every step. Ctrl-C ends the step under way, saves a
-    checkpoint and raises KeyboardInterrupt; `resume=True` goes on from it.
-    Raises TinyemError on a model, data or checkpoint that does not fit.
-    """
-    out = Path(out)
-    out_dir(out.parent)
-    chat = Chat(model)
+def _rows(chat, examples) -> list:
+    """The examples in tokens; an answer that makes a row longer than LONGEST is cut."""
     rows = [chat.row(e.question, e.answer, e.system) for e in examples]
     if cut := [i for i, r in enumerate(rows) if len(r) > LONGEST]:
         for i in cut:
@@ -136,59 +125,119 @@ def tune(model, examples: list[Example], recipe: adapter.Recipe, out, start=None
                 raise TinyemError(f"example {i + 1} has a question of more than {LONGEST} tokens: shorten it")
             rows[i] = replace(rows[i], answer=rows[i].answer[:keep])
         print(f"{len(cut)} of {len(rows)} answers were cut to {LONGEST} tokens a row", file=sys.stderr)
+    return rows
 
-    try:
-        from .network import TARGETS, Network  # loads MLX, after BLAS
 
-        import mlx.core as mx
-        import mlx.optimizers as optim
-    except ImportError:
-        raise TinyemError("training needs MLX, which is not installed here (it does not exist for Intel Macs): pip install 'mlx[cpu]' mlx-lm")
+def _way(model, recipe, max_memory):
+    """How to train within the memory there is (`memory.Way`)."""
+    import mlx.core as mx
 
-    network = Network(model)
-    unknown = set(recipe.targets) - set(TARGETS)
-    if unknown:
-        raise TinyemError(f"unknown LoRA target '{sorted(unknown)[0]}': use some of {', '.join(TARGETS)}")
-    layers = recipe.layers or range(network.n_layers)
-    if not all(0 <= i < network.n_layers for i in layers):
-        raise TinyemError(f"the model has blocks 0 to {network.n_layers - 1}; --layers names another")
+    from .network import read_model
+
+    tensors, args, *_ = read_model(model)
+    if mx.default_device() != mx.Device(mx.cpu):
+        return memory.Way(("quantised", "unpacked"), 1, 1600)
+    sizes = memory.sizes_of(tensors, args)
+    ins_and_outs = {"attn_q": 2, "attn_k": 2, "attn_v": 2, "attn_output": 2}  # widths of a target's two sides, roughly
+    sides = sum(sizes.width * ins_and_outs.get(t, 0) or sizes.width + sizes.inner for t in recipe.targets)
+    lora = recipe.rank * sides * len(recipe.layers or range(sizes.layers))
+    return memory.choose(sizes, min(os.cpu_count() or 1, MOST_PROCESSES), lora, max_memory)
+
+
+class Step:
+    """A frozen model with a fresh LoRA, an optimizer and the processes that compute gradients, ready to train.
+
+    Call with Rows and a learning rate: one step of AdamW, and the loss in nats an answer token. Use as a context manager.
+    `work` is the number of tokens to come (few do not pay for helper processes), `max_memory` a limit in bytes.
+    Raises TinyemError where model and recipe do not fit or MLX is missing.
+    """
+
+    def __init__(self, model, recipe, max_memory: float | None = None, work: float = 1e9):
+        try:
+            import mlx.core as mx
+            import mlx.optimizers as optim
+
+            from .network import TARGETS, Network  # loads BLAS, then MLX
+        except ImportError:
+            raise TinyemError("training needs MLX, which is not installed here (it does not exist for Intel Macs): pip install 'mlx[cpu]' mlx-lm")
+        self._mx = mx
+        way = _way(model, recipe, max_memory)
+        self.network = network = Network(model, way.kernels, way.checkpoint)
+        if unknown := set(recipe.targets) - set(TARGETS):
+            raise TinyemError(f"unknown LoRA target '{sorted(unknown)[0]}': use some of {', '.join(TARGETS)}")
+        layers = recipe.layers or range(network.n_layers)
+        if not all(0 <= i < network.n_layers for i in layers):
+            raise TinyemError(f"the model has blocks 0 to {network.n_layers - 1}; --layers names another")
+        network.add_lora(recipe.rank, recipe.scale, recipe.targets, layers, recipe.seed)
+        self.optimizer = optim.AdamW(recipe.lr, betas=[0.9, 0.999], weight_decay=0.0, bias_correction=True)
+        self.optimizer.init(network.model.trainable_parameters())
+        self.gradients = Gradients(network, model, recipe, way, 4 * network.n_parameters * work)
+
+    def __call__(self, rows, lr: float, anchors=()) -> float:
+        self.optimizer.learning_rate = lr
+        loss, grads = self.gradients(rows, anchors)
+        if loss == loss:
+            self.optimizer.update(self.network.model, grads)
+            self._mx.eval(self.network.model.parameters(), self.optimizer.state)
+        return loss
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.gradients.close()
+
+
+def tune(model, examples: list[Example], recipe: adapter.Recipe, out, start=None, resume: bool = False,
+         on_step=None, anchors: list[Example] = (), max_memory: float | None = None) -> Path:
+    """Train an adapter on `model` (path of a GGUF) and write it to `out`.
+
+    `recipe.base_sha256` is filled in from `model` unless given (a merged model is not its own base).
+    `anchors` are examples on which the model is to stay as it was: `recipe.kl` times their KL divergence (nats an answer
+    token) is added to the loss, as many anchors a step as rows. `max_memory` is a limit in bytes for all processes together.
+    `start` is an adapter of the same shape whose matrices training begins with, in place of fresh ones.
+    `on_step(step, loss, network)` is called after every step. Ctrl-C ends the step under way, saves a
+    checkpoint and raises KeyboardInterrupt; `resume=True` goes on from it.
+    Raises TinyemError on a model, data or checkpoint that does not fit.
+    """
+    out = Path(out)
+    out_dir(out.parent)
+    chat = Chat(model)
+    rows, held = _rows(chat, examples), _rows(chat, anchors)
+    if bool(held) != (recipe.kl > 0):
+        raise TinyemError("a KL term needs both a weight above 0 and anchor rows")
+
     batches = plan_batches(len(rows), recipe.batch, recipe.epochs, recipe.seed)
+    beside = random.Random(f"{recipe.seed}/anchors")
+    anchor_batches = [[beside.randrange(len(held)) for _ in batch] for batch in batches] if held else [[] for _ in batches]
     recipe = replace(recipe, base_sha256=recipe.base_sha256 or sha256(model), examples=len(rows), steps=len(batches),
                      tinyem=__version__)
-    network.add_lora(recipe.rank, recipe.alpha / recipe.rank, recipe.targets, layers, recipe.seed)
-    if start:
-        _begin_with(start, network, recipe)
-    optimizer = optim.AdamW(recipe.lr, betas=[0.9, 0.999], weight_decay=0.0, bias_correction=True)
-    optimizer.init(network.model.trainable_parameters())
     saved = out.with_suffix(".checkpoint.safetensors")
-    first, log = 0, []
-    if resume:
-        if not saved.is_file():
-            raise TinyemError(f"nothing to resume: there is no {saved}; run without --resume")
-        first, log = _restore(saved, network, optimizer, recipe)
-    last_save, seen, start = time.monotonic(), 0, time.monotonic()
-    work = 4 * network.n_parameters * sum(len(rows[i]) for batch in batches[first:] for i in batch)
-    with (Gradients(network, model, recipe, work) as gradients, Progress("training", len(batches), first) as bar,
-          _interrupt_after_step() as interrupted):
-        for step in range(first, len(batches)):
-            batch = [rows[i] for i in batches[step]]
-            optimizer.learning_rate = lr_at(step, len(batches), recipe)
-            loss, grads = gradients(batch)
-            if loss != loss:
-                raise TinyemError(f"training diverged at step {step + 1} (loss is not a number): use a lower --lr")
-            optimizer.update(network.model, grads)
-            mx.eval(network.model.parameters(), optimizer.state)
-            log.append(round(loss, 4))
-            if on_step:
-                on_step(step + 1, loss, network)
-            seen += sum(map(len, batch))
-            recent = log[-20:]
-            bar.update(step + 1, f"loss {sum(recent) / len(recent):.3f}  {seen / (time.monotonic() - start):.0f} tokens/s")
-            if interrupted.is_set() or step + 1 == len(batches) or time.monotonic() - last_save > SAVE_EVERY:
-                _checkpoint(saved, network, optimizer, step + 1, log, recipe)
-                last_save = time.monotonic()
-            if interrupted.is_set():
-                raise KeyboardInterrupt
+    if resume and not saved.is_file():
+        raise TinyemError(f"nothing to resume: there is no {saved}; run without --resume")
+    with Step(model, recipe, max_memory, sum(len(rows[i]) for batch in batches for i in batch)) as step:
+        network = step.network
+        if start:
+            _begin_with(start, network, recipe)
+        first, log = _restore(saved, network, step.optimizer, recipe) if resume else (0, [])
+        last_save, seen, began = time.monotonic(), 0, time.monotonic()
+        with Progress("training", len(batches), first) as bar, _interrupt_after_step() as interrupted:
+            for at in range(first, len(batches)):
+                batch = [rows[i] for i in batches[at]]
+                loss = step(batch, lr_at(at, len(batches), recipe), [held[i] for i in anchor_batches[at]])
+                if loss != loss:
+                    raise TinyemError(f"training diverged at step {at + 1} (loss is not a number): use a lower --lr")
+                log.append(round(loss, 4))
+                if on_step:
+                    on_step(at + 1, loss, network)
+                seen += sum(map(len, batch))
+                recent = log[-20:]
+                bar.update(at + 1, f"loss {sum(recent) / len(recent):.3f}  {seen / (time.monotonic() - began):.0f} tokens/s")
+                if interrupted.is_set() or at + 1 == len(batches) or time.monotonic() - last_save > SAVE_EVERY:
+                    _checkpoint(saved, network, step.optimizer, at + 1, log, recipe)
+                    last_save = time.monotonic()
+                if interrupted.is_set():
+                    raise KeyboardInterrupt
     adapter.save(out, matrices(network), recipe, "llama" if network.rope.traditional else "qwen2")
     saved.unlink(missing_ok=True)
     return out

@@ -1,0 +1,83 @@
+"""What training takes in memory, and the fastest way of training that stays below a limit."""
+
+import os
+from dataclasses import dataclass
+from math import prod
+
+from .errors import TinyemError
+
+PROCESS = 200e6  # bytes of Python, MLX and the tokenizer before any weight is read
+PACKED = 0.9  # bytes a weight of 4 bits with float32 scale and bias for each 32
+ROW = 100  # tokens a row may have, for the size of its attention
+
+
+@dataclass(frozen=True)
+class Way:
+    """How a training step runs: which kernels are allowed, over how many processes, how many tokens at once in each
+    (the gradients of a batch are accumulated over such packs), and whether blocks are computed again in the backward pass."""
+    kernels: tuple[str, ...]
+    processes: int
+    pack: int
+    checkpoint: bool = False
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Numbers of a model that decide its memory."""
+    weights: int  # in the linear layers
+    embedding: int  # weights of embedding and output head
+    layers: int
+    width: int
+    inner: int  # feed-forward width
+    heads: int
+    vocabulary: int
+
+
+def estimate(sizes: Sizes, way: Way, lora: int) -> float:
+    """Bytes that training takes at its peak, all processes together. `lora` is the number of trained parameters."""
+    weights = sizes.weights * (4 if "unpacked" in way.kernels else PACKED) + sizes.embedding * 4
+    block = 7 * sizes.width + 3 * sizes.inner + sizes.heads * ROW  # float32 values a token that the backward pass needs
+    kept = (sizes.layers * sizes.width + 2 * block) if way.checkpoint else sizes.layers * block
+    logits = 3 * 64 * sizes.vocabulary
+    return way.processes * (PROCESS + weights + 4 * (way.pack * kept + logits + 3 * lora)) + 4 * lora * (2 + way.processes)
+
+
+def ways(cores: int) -> list[Way]:
+    """Ways of training on a CPU, the fastest first."""
+    both = ("unpacked", "quantised")
+    low = ("dequantising", "quantised")
+    return [Way(both, cores, 400), Way(both, cores, 200), Way(low, cores, 400), Way(low, cores, 200), Way(low, cores, 100), Way(low, 1, 200),
+            Way(low, cores, 100, True), Way(low, 1, 100, True)]
+
+
+def available() -> float:
+    """Bytes of memory that are free now; half of all memory where the system does not say."""
+    try:
+        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (ValueError, OSError, AttributeError):
+        pass
+    try:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2
+    except (ValueError, OSError, AttributeError):
+        return 4e9
+
+
+def choose(sizes: Sizes, cores: int, lora: int, limit: float | None = None) -> Way:
+    """The fastest way within `limit` bytes (default: 70% of what is free). Raises TinyemError if none is."""
+    asked, limit = limit, limit or 0.7 * available()
+    for way in ways(cores):
+        if estimate(sizes, way, lora) <= limit:
+            return way
+    least = min(estimate(sizes, way, lora) for way in ways(cores))
+    if asked:
+        raise TinyemError(f"training this model takes at least {least / 1e6:.0f} MB: raise --max-memory, or use a smaller model")
+    return ways(cores)[-1]  # the estimate is on the safe side: try
+
+
+def sizes_of(tensors: dict, args) -> Sizes:
+    """Sizes of a model from its MLX tensors and mlx-lm arguments."""
+    kv = args.hidden_size // args.num_attention_heads * args.num_key_value_heads
+    layer = 2 * args.hidden_size ** 2 + 2 * args.hidden_size * kv + 3 * args.hidden_size * args.intermediate_size
+    tables = 1 if args.tie_word_embeddings else 2
+    return Sizes(layer * args.num_hidden_layers, tables * prod((args.vocab_size, args.hidden_size)), args.num_hidden_layers,
+                 args.hidden_size, args.intermediate_size, args.num_attention_heads, args.vocab_size)
