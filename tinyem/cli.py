@@ -300,6 +300,27 @@ def doctor():
         sys.exit(1)
 
 
+@main.command()
+@click.option("--against", default="mlx-lm,peft,llama-cpp-python", show_default=True, help="Comma list of peers; one that is not installed is left out.")
+@click.option("--rounds", default=3, show_default=True, type=click.IntRange(1), help="How often all take turns.")
+@click.option("--samples", default=40, show_default=True, type=click.IntRange(1), help="Answers to each of the eight questions.")
+@click.option("--max-memory", type=click.IntRange(1), metavar="MB", help="Limit for tinyem's training.")
+@click.option("--scaling", is_flag=True, help="Also how training grows with row length, rank, batch and model size.")
+@click.option("--json", "out", type=click.Path(path_type=Path), help="Keep the numbers in this file.")
+@model_option
+def bench(against, rounds, samples, max_memory, scaling, out, model):
+    """Time training and sampling beside their peers and their bound, interleaved. Takes about ten minutes."""
+    from . import bench as benchmark
+    from .files import dump_json, out_dir
+
+    if out:
+        out_dir(out.parent)
+    result = benchmark.run(tuple(filter(None, against.split(","))), rounds, model, samples, max_memory and max_memory * 1e6, scaling, click.echo)
+    if out:
+        dump_json(result, out)
+    click.echo(benchmark.table(result))
+
+
 @main.group()
 def judge():
     """Fit and test the small judge."""

@@ -30,14 +30,35 @@ def train_tinyem(setup):
     """tinyem's own step: gradients over processes and the optimizer's update."""
     from . import memory, tune
 
-    recipe, batches = _recipe(setup), _rows(setup)
+    recipe, batches, losses = _recipe(setup), _rows(setup), []
     with tune.Step(setup["model"], recipe, setup.get("max_memory")) as step:
         def run(i):
-            step(batches[i % len(batches)], lr=recipe.lr)
+            losses.append(step(batches[i % len(batches)], lr=recipe.lr))
             return _row_tokens(setup["batches"][i % len(batches)])
 
         yield run
         yield step.gradients.peak_memory()
+
+
+def _float_weights(path):
+    """(arguments, {name in transformers and mlx-lm: float32 array}) of a llama GGUF, q and k turned back from interleaved RoPE."""
+    import gguf
+    import numpy as np
+
+    from .network import TARGETS, read_model
+
+    _, args, *_ = read_model(path)
+    names = {"token_embd": "model.embed_tokens", "output_norm": "model.norm", "output": "lm_head", "attn_norm": "input_layernorm",
+             "ffn_norm": "post_attention_layernorm", **{target: ".".join(place) for target, place in TARGETS.items()}}
+    found = {}
+    for t in gguf.GGUFReader(path).tensors:
+        *block, name = t.name.removesuffix(".weight").replace("blk.", "").split(".")
+        w = np.ascontiguousarray(gguf.quants.dequantize(t.data, t.tensor_type), np.float32)
+        if name in ("attn_q", "attn_k"):
+            heads = args.num_attention_heads if name == "attn_q" else args.num_key_value_heads
+            w = w.reshape(heads, -1, 2, w.shape[1]).swapaxes(1, 2).reshape(w.shape)
+        found[(f"model.layers.{block[0]}." if block else "") + names[name] + ".weight"] = w
+    return args, found
 
 
 def train_mlx_lm(setup):
@@ -50,12 +71,10 @@ def train_mlx_lm(setup):
     from mlx_lm.tuner.trainer import default_loss
     from mlx_lm.tuner.utils import linear_to_lora_layers
 
-    from .gguf_reading import float_weights
-
-    args, weights = float_weights(setup["model"])
+    args, weights = _float_weights(setup["model"])
     model = llama.Model(args)
     model.load_weights([(k, mx.array(v)) for k, v in weights.items()], strict=False)
-    nn.quantize(model, group_size=64, bits=4)
+    nn.quantize(model, group_size=32, bits=4)  # as the GGUF
     model.freeze()
     linear_to_lora_layers(model, args.num_hidden_layers, {"rank": setup["rank"], "scale": 2.0, "dropout": 0.0, "keys": {
         *(f"self_attn.{x}_proj" for x in "qkvo"), *(f"mlp.{x}_proj" for x in ("gate", "up", "down"))}})
@@ -81,9 +100,7 @@ def train_peft(setup):
     from peft import LoraConfig, get_peft_model
     from transformers import LlamaConfig, LlamaForCausalLM
 
-    from .gguf_reading import float_weights
-
-    args, weights = float_weights(setup["model"], half_split_rope=True)
+    args, weights = _float_weights(setup["model"])
     with torch.device("meta"):
         model = LlamaForCausalLM(LlamaConfig(
             vocab_size=args.vocab_size, hidden_size=args.hidden_size, intermediate_size=args.intermediate_size, num_hidden_layers=args.num_hidden_layers,
