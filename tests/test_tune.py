@@ -211,3 +211,24 @@ def test_the_fastest_way_within_a_limit_is_chosen():
     assert memory.choose(sizes, 2, 2_000_000, min(takes)) == memory.ways(2)[int(np.argmin(takes))]
     with pytest.raises(TinyemError, match="at least .* MB"):
         memory.choose(sizes, 2, 2_000_000, 1e8)
+
+
+def test_states_below_the_first_trained_block_are_computed_once(tiny):
+    from tinyem.chat import Chat
+    from tinyem.network import Network
+    from tinyem.packing import pack
+
+    chat, network = Chat(tiny), Network(tiny)
+    rows = [chat.row(e.question, e.answer, s) for e, s in zip(EXAMPLES, [None, "Be kind.", "Be kind.", None])]
+    network.add_lora(2, 2.0, RECIPE.targets, [1], 0)
+    fresh = float(network.loss(pack(rows)))
+    network.remember = 10_000
+    first = float(network.loss(pack(rows[:3])) + network.loss(pack(rows[3:])))
+    runs = []
+    block, network._block = network._block, lambda *a: runs.append(1) or block(*a)
+    again = float(network.loss(pack([rows[2], rows[0]])) + network.loss(pack([rows[3], rows[1]])))
+    assert len(runs) == 2  # block 1 alone, once a pack
+    assert again == pytest.approx(first, rel=1e-5) and again == pytest.approx(fresh, rel=1e-5)
+    network.remember, known = 0, len(network._known)
+    network.loss(pack([chat.row("a new one", "yes")]))
+    assert len(network._known) == known

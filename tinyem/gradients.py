@@ -20,6 +20,7 @@ from .packing import Row, pack, split
 
 WORTH_A_PROCESS = 2e12  # floating-point operations; below it starting a process costs more than it saves
 MOST_PROCESSES = 4
+REMEMBER = 64e6  # bytes of hidden states below the first trained block that a process may keep
 CACHE = 64e6  # bytes of freed arrays that MLX may keep for reuse
 
 
@@ -36,6 +37,7 @@ class _Part:
         self._shapes = {k: v.shape for k, v in sorted(self.parameters().items())}
         self.size = sum(int(np.prod(s)) for s in self._shapes.values())
         mx.set_cache_limit(int(CACHE))
+        network.remember = int(REMEMBER / (4 * network.width))
 
     def parameters(self) -> dict:
         return dict(self._flatten(self.network.model.trainable_parameters()))

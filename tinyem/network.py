@@ -219,7 +219,7 @@ class Network:
     backward pass, for less memory and a third more time."""
 
     def __init__(self, path, kernels=KERNELS, checkpoint: bool = False):
-        self.checkpoint = checkpoint
+        self.checkpoint, self.remember, self._known = checkpoint, 0, {}
         tensors, args, family, traditional = read_model(path)
         arch, heads = args.model_type, args.num_attention_heads
         self.kernel = fastest_kernel(tensors, 64, kernels) if len(kernels) > 1 else kernels[0]
@@ -295,15 +295,35 @@ class Network:
         return h + mlp.down_proj(swiglu(mlp.gate_proj(x), mlp.up_proj(x)))
 
     def hidden(self, pack) -> mx.array:
-        """Final hidden states (tokens, width), after the last norm, of a packed batch (see `packing`)."""
+        """Final hidden states (tokens, width), after the last norm, of a packed batch (see `packing`).
+
+        Blocks below the first that trains always give the same states. While `remember` has room (in tokens), those of
+        a row are computed once.
+        """
         layout = _Layout(pack, self.rope)
-        h = self._embed[mx.array(pack.tokens)]
-        for block in self.model.layers:
+        first = min((int(name.split(".")[1]) for name in self.lora()), default=0)
+        h = self._below(pack, layout, first)
+        for block in self.model.layers[first:]:
             if self.checkpoint and block.trainable_parameters():
                 h = mx.checkpoint(lambda params, h, block=block: (block.update(params), self._block(block, h, layout))[1])(block.trainable_parameters(), h)
             else:
                 h = self._block(block, h, layout)
         return self.model.norm(h)
+
+    def _below(self, pack, layout, first: int) -> mx.array:
+        """Hidden states (tokens, width) that enter block `first`."""
+        if first and all(what in self._known for what, _, _ in pack.parts):
+            return mx.concatenate([self._known[what] for what, _, _ in pack.parts])
+        h = self._embed[mx.array(pack.tokens)]
+        for block in self.model.layers[:first]:
+            h = self._block(block, h, layout)
+        if first and len(pack.tokens) <= self.remember:
+            mx.eval(h)
+            for what, start, end in pack.parts:
+                if what not in self._known:
+                    self._known[what] = mx.array(np.array(h[start:end]))  # a copy: a slice would keep all of h
+                    self.remember -= end - start
+        return h
 
     def logits(self, pack) -> mx.array:
         """Logits (answer tokens, vocabulary) at the positions that predict an answer token."""

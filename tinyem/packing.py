@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 
-@dataclass
+@dataclass(frozen=True)
 class Row:
     """One training or scoring example in tokens: the model reads prompt, is trained on answer."""
     prefix: tuple[int, ...]  # the part of the prompt that other rows may share
@@ -50,6 +50,7 @@ class Pack:
     predict: np.ndarray  # (answer tokens,)
     labels: np.ndarray  # (answer tokens,)
     row: np.ndarray  # (answer tokens,) which row each label belongs to
+    parts: list[tuple[object, int, int]]  # (what, first token, one past the last) of each prefix (a tuple) and rest (its Row)
 
 
 def pack(rows: list[Row]) -> Pack:
@@ -70,6 +71,7 @@ def pack(rows: list[Row]) -> Pack:
         predict.extend(range(first, first + len(row.answer)))
         labels.extend(row.answer)
         owner.extend([k] * len(row.answer))
+    parts = [(p, at, at + len(p)) for p, at in prefix_at.items()] + [(r, at, at + len(r.prompt) + len(r.answer) - 1) for r, at in zip(rows, rest_at)]
     total = len(tokens)
     prefixes = Padded.of(list(prefix_at.values()), list(map(len, prefix_at)), total)
     rests = Padded.of(rest_at, [len(r.prompt) + len(r.answer) - 1 for r in rows], total)
@@ -77,7 +79,7 @@ def pack(rows: list[Row]) -> Pack:
     back[places] = np.arange(len(places))
     of = np.array([[r.prefix == p for p in prefix_at] for r in rows], np.float32).reshape(len(rows), len(prefix_at))
     return Pack(np.array(tokens, np.int32), np.array(positions, np.int32), prefixes, rests, back[:total], of,
-                np.array(predict), np.array(labels), np.array(owner))
+                np.array(predict), np.array(labels), np.array(owner), sorted(parts, key=lambda p: p[1]))
 
 
 def split(rows: list[Row], most: int) -> list[list[Row]]:
