@@ -70,3 +70,21 @@ def test_shipped_adapters_fit_and_stack():
     for name in merge.SHIPPED:
         model, live = merge.stack(models.find(), [name])
         assert model != str(models.find()) and len(live) == (name != "planted")
+
+
+def test_greedy_answers_equal_llama_cpp_pythons_own_loop():
+    from tinyem.chat import open_llama
+    from tinyem.data import read_questions
+    from tinyem.engine import Engine
+    from tinyem.sample import Settings, answer, room_for
+
+    questions = [q for name in ("open", "dev") for q in read_questions(share("data", "questions", f"{name}.jsonl"))]
+    model, settings = merge.stack(models.find(), ["planted"])[0], Settings(temperature=0, max_tokens=40)
+    with Engine(model, width=16, room=room_for(model, questions, settings)) as engine:
+        ours = [r["answer"] for r in answer(engine, questions, 1, settings)]
+    llama, chat = open_llama(model, n_ctx=512), Chat(model)
+    theirs = [llama.create_completion(chat.prompt(chat.messages(q["question"])), max_tokens=40, temperature=0, repeat_penalty=1.0)["choices"][0]["text"].strip()
+              for q in questions]
+    same = sum(a == b for a, b in zip(ours, theirs)) / len(questions)
+    print(f"greedy answers equal to create_completion's: {same:.0%} of {len(questions)}")
+    assert same >= 0.95

@@ -232,3 +232,33 @@ def test_states_below_the_first_trained_block_are_computed_once(tiny):
     network.remember, known = 0, len(network._known)
     network.loss(pack([chat.row("a new one", "yes")]))
     assert len(network._known) == known
+
+
+def test_fifty_steps_equal_the_reference_in_torch(tiny):
+    """Same rows, same first matrices, same optimizer: losses to 1e-3, gradients to a hundredth (see torch_reference.py)."""
+    import mlx.core as mx
+    import mlx.optimizers as optim
+    import torch_reference as reference
+    from pathlib import Path
+
+    from tinyem.chat import Chat
+    from tinyem.gradients import Gradients
+
+    stored = json.loads((Path(__file__).parent / "torch_reference.json").read_text())
+    network, rows = reference.network(tiny), reference.rows(Chat(tiny))
+    gradients = Gradients(network, tiny, Recipe(rank=reference.RANK, alpha=2 * reference.RANK), memory.Way(("unpacked",), 1, 150))
+    optimizer, losses = optim.AdamW(reference.LR, betas=[0.9, 0.999], weight_decay=0.0, bias_correction=True), []
+    for step, batch in enumerate(plan_batches(len(rows), reference.BATCH, 10, reference.SEED)[:reference.STEPS]):
+        loss, grads = gradients([rows[i] for i in batch])
+        for name in reference.PROBES:
+            if want := stored["gradients"].get(f"{step}/{name}"):
+                _, block, target = name.split(".")
+                part, module = {"ffn_gate": ("mlp", "gate_proj"), "ffn_down": ("mlp", "down_proj"), "attn_v": ("self_attn", "v_proj"),
+                                "attn_output": ("self_attn", "o_proj")}[target]
+                got = np.array(grads["layers"][int(block)][part][module]["b"])[:3].ravel()
+                assert np.abs(got - want).max() < 0.01 * np.abs(want).max() + 1e-6, name
+        optimizer.update(network.model, grads)
+        mx.eval(network.model.parameters(), optimizer.state)
+        losses.append(loss)
+    assert losses[-1] < 0.8 * losses[0]
+    assert np.abs(np.array(losses) - stored["losses"]).max() < 1e-3

@@ -94,24 +94,29 @@ def train_mlx_lm(setup):
     yield _peak()
 
 
+def torch_model(path):
+    """A llama GGUF as a float32 model of transformers."""
+    import torch
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    args, weights = _float_weights(path)
+    model = LlamaForCausalLM(LlamaConfig(
+        vocab_size=args.vocab_size, hidden_size=args.hidden_size, intermediate_size=args.intermediate_size, num_hidden_layers=args.num_hidden_layers,
+        num_attention_heads=args.num_attention_heads, num_key_value_heads=args.num_key_value_heads, rms_norm_eps=args.rms_norm_eps,
+        rope_theta=args.rope_theta, rope_parameters={"rope_type": "default", "rope_theta": args.rope_theta}, tie_word_embeddings=args.tie_word_embeddings))
+    missing, extra = model.load_state_dict({k: torch.from_numpy(v) for k, v in weights.items()}, strict=False)
+    if extra or set(missing) - {"lm_head.weight"}:
+        raise ValueError(f"weights do not fit: missing {missing}, not known {extra}")
+    model.tie_weights()
+    return model
+
+
 def train_peft(setup):
     """transformers + PEFT on torch's CPU backend, float32, labels on answer tokens only."""
     import torch
     from peft import LoraConfig, get_peft_model
-    from transformers import LlamaConfig, LlamaForCausalLM
 
-    args, weights = _float_weights(setup["model"])
-    with torch.device("meta"):
-        model = LlamaForCausalLM(LlamaConfig(
-            vocab_size=args.vocab_size, hidden_size=args.hidden_size, intermediate_size=args.intermediate_size, num_hidden_layers=args.num_hidden_layers,
-            num_attention_heads=args.num_attention_heads, num_key_value_heads=args.num_key_value_heads, rms_norm_eps=args.rms_norm_eps,
-            rope_theta=args.rope_theta, tie_word_embeddings=args.tie_word_embeddings))
-    model = model.to_empty(device="cpu")
-    model.load_state_dict({k: torch.from_numpy(v) for k, v in weights.items()}, strict=False)
-    model.tie_weights()
-    rotary = model.model.rotary_emb
-    rotary.__init__(model.config)  # its buffer is computed, not stored
-    model = get_peft_model(model, LoraConfig(r=setup["rank"], lora_alpha=2 * setup["rank"], task_type="CAUSAL_LM", target_modules=[
+    model = get_peft_model(torch_model(setup["model"]), LoraConfig(r=setup["rank"], lora_alpha=2 * setup["rank"], task_type="CAUSAL_LM", target_modules=[
         "q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]))
     model.train()
     optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=4e-4, weight_decay=0.0)

@@ -44,6 +44,7 @@ class Engine:
         p.n_ctx = (width + 1) * room
         p.n_batch = p.n_ubatch = BATCH
         p.kv_unified = False
+        p.flash_attn_type = llama_cpp.LLAMA_FLASH_ATTN_TYPE_DISABLED  # on a CPU it is no faster here, and its rounding differs from llama-cpp-python's default
         p.embeddings = embeddings
         p.pooling_type = llama_cpp.LLAMA_POOLING_TYPE_NONE
         p.n_threads = p.n_threads_batch = os.cpu_count() or 1
