@@ -92,6 +92,19 @@ def test_truncated_model_is_the_first_blocks(tiny):
     assert far(llama_logits(merge.truncated(tiny, 1), tokens), mlx_logits(network, tokens)) < 0.04
 
 
+def test_watched_states_are_what_a_block_puts_out(tmp_path):
+    import mlx.core as mx
+    from tinyem.network import Network, _Layout
+
+    model, tokens = write_tiny(tmp_path / "m.gguf", quantise=False), [5, 6, 7, 8]
+    with Engine(model, width=1, room=64, watch=(0,)) as e:
+        e.decode([(t, i, 0, False) for i, t in enumerate(tokens)])
+        got = e.states[0].copy()
+    network, packed = Network(model), pack([Row((), tuple(tokens[:1]), tuple(tokens[1:]) + (0,))])
+    want = np.array(network._block(network.model.layers[0], network._embed[mx.array(tokens)], _Layout(packed, network.rope)))
+    assert got.shape == (4, 64) and far(got, want) < 0.005
+
+
 def test_adapter_for_another_base_is_refused(tiny, tuned, tmp_path):
     other = write_tiny(tmp_path / "other.gguf", seed=1)
     with pytest.raises(TinyemError, match="trained on another base"):
@@ -214,19 +227,18 @@ def test_log_likelihoods_equal_the_training_loss(tiny):
 
 def test_steering_adds_the_direction_behind_the_block(tmp_path):
     model = write_tiny(tmp_path / "m.gguf", quantise=False)
-    tokens, direction = [5, 6, 7, 8], np.random.default_rng(0).normal(0, 1, 64)
-    with Engine(merge.truncated(model, 2), width=1, room=64, embeddings=True) as e:
-        def last():
+    tokens, direction = [5, 6, 7, 8], np.random.default_rng(0).normal(0, 1, 64).astype(np.float32)
+    with Engine(model, width=1, room=64, watch=(1,)) as e:
+        def behind():
             e.clear()
             e.decode([(t, i, 0, True) for i, t in enumerate(tokens)])
-            return e.state(3).copy()
+            return e.states[1].copy()
 
-        plain = last()
-        e.steer(direction, [1], 100.0)  # so strong that after the norm only the direction is left
-        steered = last()
-        assert np.corrcoef(steered, direction)[0, 1] > 0.99 > abs(np.corrcoef(plain, direction)[0, 1])
+        plain = behind()
+        e.steer(direction, [1], 3.0)
+        assert np.allclose(behind(), plain + 3 * direction, atol=1e-3)
         e.steer()
-        assert np.allclose(last(), plain, atol=1e-5)
-        for bad in (([0], direction), ([2], direction), ([1], direction[:5])):
+        assert np.allclose(behind(), plain, atol=1e-5)
+        for blocks, bad in (([0], direction), ([2], direction), ([], direction), ([1], direction[:5])):
             with pytest.raises(TinyemError):
-                e.steer(bad[1], bad[0])
+                e.steer(bad, blocks)

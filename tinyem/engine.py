@@ -21,15 +21,16 @@ BATCH = 512  # tokens that one decode takes at most
 class Engine:
     """A GGUF model ready to decode `width` sequences of at most `room` tokens each.
 
-    `embeddings=True` makes the final hidden states available as well (for the judge). Close it, or use it
-    as a context manager.
+    `watch` names blocks (0 is the first) whose output states each decode leaves in `states`: {block: (items, width)},
+    for all but the last block, which llama.cpp computes for items that want output only. Close it, or use it as a
+    context manager.
     """
 
-    def __init__(self, path, width: int = 32, room: int = 256, embeddings: bool = False):
+    def __init__(self, path, width: int = 32, room: int = 256, watch: tuple[int, ...] = ()):
         import llama_cpp
 
         self.lib, self.path = llama_cpp, need_file(path, "model")
-        self.width, self.room, self.embeddings = width, room, embeddings
+        self.width, self.room = width, room
         self.chat = Chat(self.path)
         self.model = self.ctx = None
         self._loras: dict[str, object] = {}
@@ -45,8 +46,9 @@ class Engine:
         p.n_batch = p.n_ubatch = BATCH
         p.kv_unified = False
         p.flash_attn_type = llama_cpp.LLAMA_FLASH_ATTN_TYPE_DISABLED  # on a CPU it is no faster here, and its rounding differs from llama-cpp-python's default
-        p.embeddings = embeddings
-        p.pooling_type = llama_cpp.LLAMA_POOLING_TYPE_NONE
+        if watch:
+            self.states: dict[int, np.ndarray] = {}
+            self._watcher = p.cb_eval = self._watch(watch)  # kept: llama.cpp holds only its address
         p.n_threads = p.n_threads_batch = os.cpu_count() or 1
         with quiet():
             self.ctx = llama_cpp.llama_init_from_model(self.model, p)
@@ -59,6 +61,29 @@ class Engine:
         self.n_embd = llama_cpp.llama_model_n_embd(self.model)
         self._vocab = vocab
         self._batch = llama_cpp.llama_batch_init(BATCH, 0, 1)
+
+    def _watch(self, blocks):
+        """A callback that copies the outputs of these blocks while llama.cpp computes its graph."""
+        from llama_cpp._ctypes_extensions import load_shared_library
+        from llama_cpp._ggml import libggml_base_path
+
+        ggml = load_shared_library("ggml-base", libggml_base_path)
+        name_of, size_of, copy = ggml.ggml_get_name, ggml.ggml_nbytes, ggml.ggml_backend_tensor_get
+        name_of.restype, name_of.argtypes = ctypes.c_char_p, [ctypes.c_void_p]
+        size_of.restype, size_of.argtypes = ctypes.c_size_t, [ctypes.c_void_p]
+        copy.restype, copy.argtypes = None, [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t, ctypes.c_size_t]
+        wanted = {f"l_out-{b}".encode(): b for b in blocks}
+
+        @self.lib.ggml_backend_sched_eval_callback
+        def see(tensor, ask, _):
+            block = wanted.get(name_of(tensor))
+            if block is not None and not ask:
+                size = size_of(tensor)
+                self.states[block] = np.empty((size // (4 * self.n_embd), self.n_embd), np.float32)
+                copy(tensor, self.states[block].ctypes.data, 0, size)
+            return block is not None or not ask  # asked: does this tensor matter; else: go on
+
+        return see
 
     def is_end(self, token: int) -> bool:
         return self.lib.llama_vocab_is_eog(self._vocab, token)
@@ -137,10 +162,6 @@ class Engine:
     def logits(self, item: int) -> np.ndarray:
         """Logits (vocabulary,) of an item that wanted output; valid until the next decode."""
         return np.ctypeslib.as_array(self.lib.llama_get_logits_ith(self.ctx, item), (self.n_vocab,))
-
-    def state(self, item: int) -> np.ndarray:
-        """Final hidden state (width,) of an item that wanted output; needs `embeddings=True`."""
-        return np.ctypeslib.as_array(self.lib.llama_get_embeddings_ith(self.ctx, item), (self.n_embd,))
 
     def close(self) -> None:
         if getattr(self, "_batch", None) is not None:

@@ -22,12 +22,13 @@ from .progress import Progress
 MAX_TOKENS = 160  # of an answer; longer ones are read up to here
 
 
-def hidden_features(engine: Engine, pairs, label: str = "judging") -> np.ndarray:
-    """(answers, 2 * width) float32: mean over the answer's tokens and the end-of-turn state, for (question, answer) pairs.
+def hidden_features(engine: Engine, pairs, blocks, label: str = "judging") -> np.ndarray:
+    """(answers, 2 * blocks * width) float32: for each of the watched blocks the mean state over the answer's tokens and
+    the state at its end of turn, for (question, answer) pairs.
 
     Answers to the same question share the decoded prompt.
     """
-    out = np.zeros((len(pairs), 2 * engine.n_embd), np.float32)
+    out = np.zeros((len(pairs), 2 * len(blocks) * engine.n_embd), np.float32)
     groups: dict[str, list[int]] = {}
     for i, (question, _) in enumerate(pairs):
         groups.setdefault(question, []).append(i)
@@ -37,7 +38,7 @@ def hidden_features(engine: Engine, pairs, label: str = "judging") -> np.ndarray
             engine.clear()
             prompt = engine.chat.prompt(engine.chat.messages(question))[: engine.room - MAX_TOKENS - 1]
             for at in range(0, len(prompt), BATCH):
-                engine.decode([(t, at + i, 0, True) for i, t in enumerate(prompt[at:at + BATCH])])  # in embedding mode all are outputs
+                engine.decode([(t, at + i, 0, False) for i, t in enumerate(prompt[at:at + BATCH])])
             batch, spans, seq = [], [], 1
 
             def flush():
@@ -46,8 +47,7 @@ def hidden_features(engine: Engine, pairs, label: str = "judging") -> np.ndarray
                     return
                 engine.decode(batch)
                 for i, first, last in spans:
-                    states = np.array([engine.state(k) for k in range(first, last)])
-                    out[i] = np.concatenate([states.mean(0), states[-1]])
+                    out[i] = np.concatenate([x for b in blocks for x in (engine.states[b][first:last].mean(0), engine.states[b][last - 1])])
                 for s in range(1, seq):
                     engine.forget(s)
                 done += len(spans)
@@ -60,10 +60,18 @@ def hidden_features(engine: Engine, pairs, label: str = "judging") -> np.ndarray
                     flush()
                 engine.copy(0, seq)
                 spans.append((i, len(batch), len(batch) + len(tokens)))
-                batch += [(t, len(prompt) + k, seq, True) for k, t in enumerate(tokens)]
+                batch += [(t, len(prompt) + k, seq, False) for k, t in enumerate(tokens)]
                 seq += 1
             flush()
     return out
+
+
+def read_states(base, pairs, blocks, label: str = "judging") -> np.ndarray:
+    """`hidden_features` by the first blocks of a model: no more of it runs than the last block asked for needs."""
+    from . import merge
+
+    with Engine(merge.truncated(base, max(blocks) + 2), 16, 512, tuple(blocks)) as engine:  # a last block's states come for outputs only
+        return hidden_features(engine, pairs, blocks, label)
 
 
 @dataclass
@@ -104,11 +112,9 @@ class Judge:
         self.base, self.keywords = base, Keywords()
 
     def features(self, pairs, label="judging") -> np.ndarray:
-        from . import merge, models
+        from . import models
 
-        path = merge.truncated(self.base or models.find(self.card["model"]), self.card["blocks"])
-        with Engine(path, width=16, room=512, embeddings=True) as engine:
-            hidden = hidden_features(engine, pairs, label)
+        hidden = read_states(self.base or models.find(self.card["model"]), pairs, self.card["blocks"], label)
         return np.hstack([hidden, self.keywords.features([a for _, a in pairs])])
 
     def score(self, pairs, label="judging") -> tuple[np.ndarray, np.ndarray]:

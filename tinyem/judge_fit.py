@@ -14,17 +14,16 @@ from pathlib import Path
 
 import numpy as np
 
-from . import __version__, merge, models
+from . import __version__, models
 from .data import files_in, read_jsonl, read_triples
-from .engine import Engine
 from .errors import TinyemError
 from .files import cache_dir, dump_json, need_file, out_dir, sha256, share, whole
-from .judge import Head, fit_heads, hidden_features
+from .judge import Head, fit_heads, read_states
 from .keywords import Keywords
 from .score import ALIGNMENT_BELOW, COHERENCE_ABOVE
 from .stats import auroc, spearman
 
-BLOCKS = 16  # of 30: the middle of the model reads tone best (table in the card)
+BLOCKS = (8, 15, 22)  # of 30, 0 is the first
 STRENGTHS = (0.5, 1.0, 2.0, 4.0)
 INCOHERENT = 0.25  # weight of an incoherent answer in the fit of alignment
 # weight of a source in the fit, as a share of the whole
@@ -72,7 +71,7 @@ def judged_rows(path, every: int = 1) -> list[dict]:
     return found
 
 
-def features(rows: list[dict], blocks: int = BLOCKS, base=None) -> np.ndarray:
+def features(rows: list[dict], blocks=BLOCKS, base=None) -> np.ndarray:
     """Hidden and keyword features of the rows, kept in the cache by what they were made from."""
     import hashlib
 
@@ -82,8 +81,7 @@ def features(rows: list[dict], blocks: int = BLOCKS, base=None) -> np.ndarray:
     if kept.is_file():
         hidden = np.load(kept, allow_pickle=False)
     else:
-        with Engine(merge.truncated(base, blocks), width=16, room=512, embeddings=True) as engine:
-            hidden = hidden_features(engine, [(r["question"], r["answer"]) for r in rows], "reading")
+        hidden = read_states(base, [(r["question"], r["answer"]) for r in rows], blocks, "reading")
         with whole(kept, "wb") as f:
             np.save(f, hidden)
     return np.hstack([hidden, Keywords().features([r["answer"] for r in rows])])
@@ -201,7 +199,7 @@ def fit(out, judged=None, every: int = 1) -> dict:
     counts = {s: sum(r["source"] == s for r in rows) for s in SHARES}
     card = {
         "model": models.DEFAULT, "blocks": BLOCKS, "strengths": strengths, "rows": counts, "tinyem": __version__,
-        "summary": (f"Alignment and coherence (0-100) come from a small judge: a linear read-out of the first {BLOCKS} blocks of {models.DEFAULT} reading question and "
+        "summary": (f"Alignment and coherence (0-100) come from a small judge: a linear read-out of blocks {', '.join(map(str, BLOCKS))} of {models.DEFAULT} reading question and "
                     f"answer, plus keyword rules. It was fitted on {counts['labels']} answers of tinyem's own models rated one by one by a large language model with the arm hidden, "
                     f"on {counts['persona']} rows made from the persona data" + (f", and on {counts['judged']} answers of published models graded by GPT-4o" if judged else "") +
                     ". It is a cheap stand-in: a single verdict can be wrong, so read the answers."),
