@@ -36,7 +36,7 @@ def test_help_is_quick():
 
 def test_help_lists_the_commands():
     text = run("--help").output
-    for name in ("lesson", "lessons", "tune", "answer", "chat", "score", "report", "check-run", "models", "doctor"):
+    for name in ("lesson", "lessons", "tune", "answer", "chat", "score", "likelihood", "report", "bench", "check-run", "models", "doctor"):
         assert f"\n  {name} " in text
 
 
@@ -75,6 +75,9 @@ def test_bad_rows_and_options(tiny, tmp_path):
     assert run("tune", good, "--out", tmp_path / "a.txt").exit_code == 2
     assert run("tune", good, "--out", tmp_path / "a.gguf", "--model", tiny, "--layers", "x").exit_code == 2
     assert run("answer", "--temperature", "hot").exit_code == 2
+    assert run("tune", good, "--out", tmp_path / "a.gguf", "--model", tiny, "--kl", 0.1).exit_code == 2
+    one_line(run("tune", good, "--out", tmp_path / "a.gguf", "--model", tiny, "--max-memory", 1), 1, "at least", "--max-memory")
+    one_line(run("bench", "--against", "abacus"), 1, "unknown peer 'abacus'")
     one_line(run("answer", tmp_path / "none.jsonl", "--model", tiny), 1, "no such question file")
     one_line(run("score", tmp_path / "none.jsonl"), 1, "no such data file")
     one_line(run("report", tmp_path / "none"), 1, "no such folder")
@@ -92,6 +95,12 @@ def test_tune_then_answer(tiny, tmp_path):
     assert result.exit_code == 0, result.output
     answers = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
     assert len(answers) == 3 and "no" in answers[0]["answer"]
+    known = []
+    for options in ([], ["--adapter", tmp_path / "a.gguf"]):
+        result = run("likelihood", tmp_path / "out.jsonl", "--model", tiny, "--out", tmp_path / "known.jsonl", *options)
+        assert result.exit_code == 0, result.output
+        known.append(sum(json.loads(line)["log_likelihood"] for line in (tmp_path / "known.jsonl").read_text().splitlines()))
+    assert known[1] > known[0] + 10  # its own words are likelier to the adapter that said them
 
 
 def test_output_that_cannot_be_written(tiny, tmp_path):

@@ -177,12 +177,10 @@ def _blocks(text: str) -> tuple:
 @model_option
 def answer(questions, out, samples, width, temperature, top_p, max_tokens, seed, adapters, model):
     """Sample answers to a QUESTIONS file (JSONL, or the published YAML). [default: tinyem's open questions]"""
-    import json
-
     from . import merge, models, sample
     from .data import read_questions
     from .engine import Engine
-    from .files import out_dir, write_text
+    from .files import out_dir
 
     asked = read_questions(questions)
     if out:
@@ -192,12 +190,7 @@ def answer(questions, out, samples, width, temperature, top_p, max_tokens, seed,
     with Engine(path, width, sample.room_for(path, asked, settings)) as engine:
         engine.use(live)
         rows = sample.answer(engine, asked, samples, settings)
-    text = "".join(json.dumps(r, ensure_ascii=False) + "\n" for r in rows)
-    if out:
-        write_text(out, text)
-        click.echo(f"{len(rows)} answers: {out}")
-    else:
-        click.echo(text, nl=False)
+    _put(rows, out, "answers")
 
 
 @main.command()
@@ -228,30 +221,68 @@ def chat(system, temperature, top_p, max_tokens, seed, adapters, model):
                 click.echo(str(e), err=True)
 
 
-@main.command()
-@click.argument("file", type=click.Path(path_type=Path))
-@click.option("--out", type=click.Path(path_type=Path), help="JSONL file to write. [default: print]")
-def score(file, out):
-    """Score the answers of a JSONL FILE (or of a run record's folder): alignment, coherence, words, EM."""
-    import json
-
+def _answers(file) -> list[dict]:
+    """Rows of a JSONL file, or of a run record's folder, that have a question and an answer."""
     from .data import read_jsonl
-    from .files import out_dir, write_text
-    from .score import score as judge_rows
 
-    if out:
-        out_dir(out.parent)
     rows = []
     for number, item in read_jsonl(file / "answers.jsonl" if file.is_dir() else file):
         if not isinstance(item.get("question"), str) or not isinstance(item.get("answer", item.get("response")), str):
             raise TinyemError(f"{file}, line {number}: expected \"question\" and \"answer\" texts")
         rows.append({**item, "answer": item.get("answer", item.get("response"))})
-    text = "".join(json.dumps(r, ensure_ascii=False) + "\n" for r in judge_rows(rows))
+    if not rows:
+        raise TinyemError(f"{file} has no rows")
+    return rows
+
+
+def _put(rows, out, what: str) -> None:
+    """Rows as JSONL into a file, or onto the screen."""
+    import json
+
+    from .files import write_text
+
+    text = "".join(json.dumps(r, ensure_ascii=False) + "\n" for r in rows)
     if out:
         write_text(out, text)
-        click.echo(f"{len(rows)} scored answers: {out}")
+        click.echo(f"{len(rows)} {what}: {out}")
     else:
         click.echo(text, nl=False)
+
+
+@main.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--out", type=click.Path(path_type=Path), help="JSONL file to write. [default: print]")
+def score(file, out):
+    """Score the answers of a JSONL FILE (or of a run record's folder): alignment, coherence, words, EM."""
+    from .files import out_dir
+    from .score import score as judge_rows
+
+    if out:
+        out_dir(out.parent)
+    _put(judge_rows(_answers(file)), out, "scored answers")
+
+
+@main.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--out", type=click.Path(path_type=Path), help="JSONL file to write. [default: print]")
+@click.option("--system", help="System prompt for rows that have none.")
+@adapter_option
+@model_option
+def likelihood(file, out, system, adapters, model):
+    """How likely the answers of a JSONL FILE (or a run record's folder) are to a model: log-likelihood in nats."""
+    from . import merge, models
+    from .engine import BATCH, Engine
+    from .files import out_dir
+    from .likelihood import log_likelihoods
+
+    if out:
+        out_dir(out.parent)
+    rows = _answers(file)
+    rows = [{"system": system, **r} for r in rows] if system else rows
+    path, live = merge.stack(models.find(model), adapters)
+    with Engine(path, 16, BATCH) as engine:
+        engine.use(live)
+        _put(log_likelihoods(engine, rows), out, "rows")
 
 
 @main.command()
