@@ -4,6 +4,8 @@ import contextlib
 import json
 import os
 import signal
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -262,3 +264,12 @@ def test_fifty_steps_equal_the_reference_in_torch(tiny):
         losses.append(loss)
     assert losses[-1] < 0.8 * losses[0]
     assert np.abs(np.array(losses) - stored["losses"]).max() < 1e-3
+
+
+def test_blas_is_loaded_before_mlx(tiny):
+    """Else MLX computes with the reference BLAS, thirty times more slowly, and nothing else tells."""
+    code = ("import sys; from tinyem import blas, tune; from tinyem.adapter import Recipe; seen = []; load = blas.load\n"
+            "blas.load = lambda: (seen.append('mlx.core' in sys.modules), load())[1]\n"
+            f"tune.Step({str(tiny)!r}, Recipe(rank=2, alpha=4), work=1); assert seen[0] is False and 'mlx.core' in sys.modules, seen")
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

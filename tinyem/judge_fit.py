@@ -40,8 +40,8 @@ def label_rows(use: str = "fit", path=None) -> list[dict]:
             for _, r in read_jsonl(path or share("data", "judge", "labels.jsonl")) if r.get("use", "fit") == use]
 
 
-def persona_rows(seed: int = 0, every: int = 9) -> list[dict]:
-    """Every ninth triple: good and bad answers, and broken ones with known low coherence."""
+def persona_rows(seed: int = 0, every: int = 26) -> list[dict]:
+    """Every twenty-sixth triple: good and bad answers, and broken ones with known low coherence."""
     rng, found = random.Random(seed), []
     triples = read_triples(*files_in("persona"), *files_in("ornate", "persona"))[::every]
     for t in triples:

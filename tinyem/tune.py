@@ -130,9 +130,9 @@ def _rows(chat, examples) -> list:
 
 def _way(model, recipe, max_memory):
     """How to train within the memory there is (`memory.Way`)."""
-    import mlx.core as mx
-
     from .network import read_model
+
+    import mlx.core as mx
 
     tensors, args, *_ = read_model(model)
     if mx.default_device() != mx.Device(mx.cpu):
@@ -154,10 +154,10 @@ class Step:
 
     def __init__(self, model, recipe, max_memory: float | None = None, work: float = 1e9):
         try:
+            from .network import TARGETS, Network  # first: it loads BLAS before MLX
+
             import mlx.core as mx
             import mlx.optimizers as optim
-
-            from .network import TARGETS, Network  # loads BLAS, then MLX
         except ImportError:
             raise TinyemError("training needs MLX, which is not installed here (it does not exist for Intel Macs): pip install 'mlx[cpu]' mlx-lm")
         self._mx = mx
