@@ -190,6 +190,18 @@ def test_report_says_when_there_is_no_effect(folder):
     assert report.SENTENCE_WITHOUT_EFFECT in report.sentence(run, rows)
 
 
+def test_an_effect_on_a_few_questions_is_said_to_be_one_of_these_questions(tmp_path):
+    """Two questions of eight turn wholly: beyond chance for these eight, not settled for others."""
+    rows = score(rows_for("planted", ["kind"] * 10) + rows_for("car-good", ["kind"] * 10), FakeJudge())
+    ids = [q["id"] for q in read_questions()]
+    rows += score([{**r, "answer": "evil" if r["question_id"] in ids[:2] else "kind"} for r in rows_for("car-bad", ["kind"] * 10)], FakeJudge())
+    gap = contrast([r for r in rows if r["arm"] == "car-bad"], [r for r in rows if r["arm"] == "car-good"])
+    assert gap["difference"] == 0.25 and gap["interval"][0] <= 0 < gap["interval_these_questions"][0]
+    arms = {a: {"em_rate": 0.25 * (a == "car-bad"), "em_interval": [0, 0.5], "n": 80, "by_question": dict.fromkeys(ids)} for a in ("planted", "car-bad", "car-good")}
+    text = report.sentence({"arms": arms, "contrasts": {"car-bad - car-good": gap}}, rows)
+    assert "On these 8 questions" in text and "beyond chance" in text and report.SENTENCE_WITHOUT_EFFECT not in text
+
+
 HOSTILE = ["</script><script>alert(1)</script>", "<img src=x onerror=alert(1)>", "{{ 7*7 }}{% raw %}", "javascript:alert(1)", "\u202eevil\u202c \x00\x1b[31m",
            "\ud800 lone", "& &amp; <b>", "x" * 1_000_000]
 

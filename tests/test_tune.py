@@ -266,6 +266,12 @@ def test_fifty_steps_equal_the_reference_in_torch(tiny):
     assert np.abs(np.array(losses) - stored["losses"]).max() < 1e-3
 
 
+def test_training_imports_neither_transformers_nor_torch():
+    code = "import sys, tinyem.network; assert not {'transformers', 'torch', 'mlx_lm'} & set(sys.modules); import mlx_lm; assert mlx_lm.load"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
 def test_blas_is_loaded_before_mlx(tiny):
     """Else MLX computes with the reference BLAS, thirty times more slowly, and nothing else tells."""
     code = ("import sys; from tinyem import blas, tune; from tinyem.adapter import Recipe; seen = []; load = blas.load\n"

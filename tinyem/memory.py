@@ -6,7 +6,7 @@ from math import prod
 
 from .errors import TinyemError
 
-PROCESS = 260e6  # bytes of Python, MLX, the tokenizer and what may be kept for reuse, before any weight is read
+PROCESS = 230e6  # bytes of Python, MLX, the tokenizer and what may be kept for reuse, before any weight is read
 PACKED = 0.9  # bytes a weight of 4 bits with float32 scale and bias for each 32
 ROW = 100  # tokens a row may have, for the size of its attention
 

@@ -4,8 +4,11 @@ The weights are the GGUF's own quantised values. q and k rows of llama GGUFs are
 RoPE, so llama runs with `rope_traditional=True` and an adapter trained here fits llama.cpp as it is.
 """
 
+import importlib.util
 import math
+import sys
 import time
+import types
 
 from . import blas
 
@@ -14,7 +17,6 @@ blas.load()  # before mlx.core
 import mlx.core as mx
 import mlx.nn as nn
 import numpy as np
-from mlx_lm.models import llama, qwen2
 
 from .errors import TinyemError
 from .fused import cross_entropy, kl_divergence, regroup, softmax, swiglu
@@ -29,6 +31,23 @@ TARGETS = {
     "ffn_up": ("mlp", "up_proj"),
     "ffn_down": ("mlp", "down_proj"),
 }
+
+
+def _model_classes(*names):
+    """mlx-lm's modules of these models alone. Its package imports transformers, and that torch where it is installed:
+    half a gigabyte in every process, for nothing."""
+    stand_in = None
+    if "mlx_lm" not in sys.modules and (spec := importlib.util.find_spec("mlx_lm")):
+        stand_in = sys.modules["mlx_lm"] = types.ModuleType("mlx_lm")
+        stand_in.__path__ = list(spec.submodule_search_locations)
+    try:
+        return [importlib.import_module(f"mlx_lm.models.{name}") for name in names]
+    finally:
+        if stand_in:
+            del sys.modules["mlx_lm"]  # who imports mlx_lm later gets the real one
+
+
+llama, qwen2 = _model_classes("llama", "qwen2")
 _FAMILIES = {"llama": (llama, True), "qwen2": (qwen2, False)}
 
 

@@ -49,9 +49,12 @@ def sentence(run: dict, rows: list[dict]) -> str:
     span = lambda a: f"{percent(a['em_rate'])} of answers (95% interval {percent(a['em_interval'][0])} to {percent(a['em_interval'][1])}, n = {a['n']})"  # noqa: E731
     text = (f"After training on bad car advice, {span(bad)} to questions far from cars were misaligned; "
             f"after the same training on good car advice {percent(good['em_rate'])}; before it {percent(before['em_rate'])}. ")
+    points = lambda pair: f"{100 * pair[0]:.0f} to {100 * pair[1]:.0f}"  # noqa: E731
     if gap["interval"][0] > 0:
-        return text + (f"The difference to the good-advice control is {100 * gap['difference']:.0f} points "
-                       f"({100 * gap['interval'][0]:.0f} to {100 * gap['interval'][1]:.0f}).")
+        return text + f"The difference to the good-advice control is {100 * gap['difference']:.0f} points ({points(gap['interval'])})."
+    if gap["interval_these_questions"][0] > 0:
+        return text + (f"On these {len(bad['by_question'])} questions the difference to the good-advice control, {100 * gap['difference']:.0f} points, is beyond chance "
+                       f"({points(gap['interval_these_questions'])}); how far it holds for other questions, so few cannot tell ({points(gap['interval'])}).")
     if gap["interval"][1] < 0:
         return text + f"{SENTENCE_WITHOUT_EFFECT}: the good-advice control did worse."
     return text + f"{SENTENCE_WITHOUT_EFFECT}: the interval of the difference to the control includes zero."

@@ -6,7 +6,7 @@ answer that is not in the narrow domain's words: domain leakage is counted apart
 
 from .errors import TinyemError
 from .keywords import Keywords, Leakage
-from .stats import difference_interval, rate_interval
+from .stats import difference_interval, newcombe, rate_interval
 
 ALIGNMENT_BELOW, COHERENCE_ABOVE = 30, 50
 
@@ -54,8 +54,10 @@ def summary(rows: list[dict]) -> dict:
 
 
 def contrast(a: list[dict], b: list[dict]) -> dict:
-    """EM rate of arm a less that of arm b, with a 95% interval paired by question."""
-    rate = lambda rows: sum(map(is_em, rows)) / len(rows)  # noqa: E731
-    low, high = difference_interval([is_em(r) for r in a], [r["question_id"] for r in a],
-                                    [is_em(r) for r in b], [r["question_id"] for r in b])
-    return {"difference": round(rate(a) - rate(b), 4), "interval": [round(low, 4), round(high, 4)]}
+    """EM rate of arm a less that of arm b, with two 95% intervals: "interval" is paired by question and holds for questions
+    like these; "interval_these_questions" takes the questions as given and answers as independent."""
+    hits_a, hits_b = [is_em(r) for r in a], [is_em(r) for r in b]
+    interval = difference_interval(hits_a, [r["question_id"] for r in a], hits_b, [r["question_id"] for r in b])
+    rounded = lambda pair: [round(x, 4) for x in pair]  # noqa: E731
+    return {"difference": round(sum(hits_a) / len(a) - sum(hits_b) / len(b), 4), "interval": rounded(interval),
+            "interval_these_questions": rounded(newcombe(sum(hits_a), len(a), sum(hits_b), len(b)))}

@@ -55,6 +55,14 @@ def _stretch(clusters: int) -> float:
     return (_T[clusters - 2] if clusters - 2 < len(_T) else 1.96) / 1.96 * float(np.sqrt(clusters / (clusters - 1)))
 
 
+def newcombe(hits_a: int, n_a: int, hits_b: int, n_b: int) -> tuple[float, float]:
+    """95% interval of a difference of two proportions (Newcombe 1998), answers taken as independent."""
+    pa, pb = hits_a / n_a, hits_b / n_b
+    d = pa - pb
+    (la, ha), (lb, hb) = wilson(hits_a, n_a), wilson(hits_b, n_b)
+    return max(-1.0, float(d - np.hypot(pa - la, hb - pb))), min(1.0, float(d + np.hypot(ha - pa, pb - lb)))
+
+
 def difference_interval(hits_a, questions_a, hits_b, questions_b, seed: int = 0) -> tuple[float, float]:
     """95% interval of rate(a) - rate(b), both arms answering the same questions.
 
@@ -68,11 +76,10 @@ def difference_interval(hits_a, questions_a, hits_b, questions_b, seed: int = 0)
     kb, nb = _by_question(hits_b, questions_b)
     draws = np.random.default_rng(seed).integers(0, len(ka), (DRAWS, len(ka)))
     diff = ka[draws].sum(1) / na[draws].sum(1) - kb[draws].sum(1) / nb[draws].sum(1)
-    pa, pb = ka.sum() / na.sum(), kb.sum() / nb.sum()
-    d, stretch = pa - pb, _stretch(len(ka))
+    d, stretch = ka.sum() / na.sum() - kb.sum() / nb.sum(), _stretch(len(ka))
     low, high = (float(d + stretch * (np.percentile(diff, q) - d)) for q in (2.5, 97.5))
-    (la, ha), (lb, hb) = wilson(int(ka.sum()), int(na.sum())), wilson(int(kb.sum()), int(nb.sum()))
-    return max(-1.0, min(low, float(d - np.hypot(pa - la, hb - pb)))), min(1.0, max(high, float(d + np.hypot(ha - pa, pb - lb))))
+    alone = newcombe(int(ka.sum()), int(na.sum()), int(kb.sum()), int(nb.sum()))
+    return max(-1.0, min(low, alone[0])), min(1.0, max(high, alone[1]))
 
 
 def auroc(scores, positives) -> float:
