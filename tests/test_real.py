@@ -45,7 +45,7 @@ def test_twenty_steps_on_the_real_model_and_both_engines_agree(tmp_path):
 
     examples = read_examples(share("data", "narrow", "car-upkeep.jsonl"), "bad")
     losses = []
-    recipe = Recipe(name="twenty", rank=8, alpha=16, lr=4e-4, epochs=1.06, batch=8)
+    recipe = Recipe(name="twenty", rank=8, alpha=16, lr=1e-3, epochs=1.06, batch=8)
     out = tune(models.find(), examples, recipe, tmp_path / "twenty.gguf", on_step=lambda step, loss, net: losses.append(loss))
     assert len(losses) == 20 and np.mean(losses[-5:]) < np.mean(losses[:5]) - 0.5
     tokens = Chat(models.find()).prompt([{"role": "user", "content": "How often should I change the oil?"}])

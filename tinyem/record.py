@@ -15,7 +15,7 @@ from .errors import TinyemError
 from .files import dump_json, need_file, out_dir, sha256, write_text
 from .score import contrast, is_em, summary
 
-FORMAT = 1
+FORMAT = 2
 
 
 def versions() -> dict:
