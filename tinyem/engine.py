@@ -45,7 +45,7 @@ class Engine:
         p.n_ctx = (width + 1) * room
         p.n_batch = p.n_ubatch = BATCH
         p.kv_unified = bool(watch)  # with a stream each, llama.cpp computes a batch in pieces of its own choice and order
-        p.flash_attn_type = llama_cpp.LLAMA_FLASH_ATTN_TYPE_DISABLED  # on a CPU it is no faster here, and its rounding differs from llama-cpp-python's default
+        p.flash_attn_type = llama_cpp.LLAMA_FLASH_ATTN_TYPE_DISABLED  # as llama-cpp-python does: its rounding moves greedy answers
         if watch:
             self.states: dict[int, np.ndarray] = {}
             self._watcher = p.cb_eval = self._watch(watch)  # kept: llama.cpp holds only its address
