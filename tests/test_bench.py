@@ -13,7 +13,7 @@ from tinyem.files import share
 @pytest.fixture
 def setup(tiny):
     batches = bench.equal_batches(tiny, 4, 2, 150)  # its tokens are bytes
-    return {"model": str(tiny), "rank": 4, "batches": batches, "mlx_lm_rows": 4, "sampled": str(tiny), "width": 4, "samples": 8, "max_tokens": 8,
+    return {"model": str(tiny), "rank": 4, "batches": batches, "sampled": str(tiny), "width": 4, "samples": 8, "max_tokens": 8,
             "questions": [{"id": "a", "question": "Hello"}, {"id": "b", "question": "And?"}]}
 
 

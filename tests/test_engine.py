@@ -7,7 +7,6 @@ from conftest import write_tiny
 from tinyem import adapter, merge
 from tinyem.adapter import Recipe
 from tinyem.chat import Chat
-from tinyem.data import Example
 from tinyem.engine import Engine
 from tinyem.likelihood import log_likelihoods
 from tinyem.errors import TinyemError

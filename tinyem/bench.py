@@ -167,7 +167,7 @@ def run(against=PEERS, rounds: int = 3, model=None, samples: int = 40, max_memor
     if unknown := set(against) - set(PEERS):
         raise TinyemError(f"unknown peer '{sorted(unknown)[0]}': use some of {', '.join(PEERS)}")
     model = models.find(model or models.DEFAULT)
-    setup = {"model": str(model), "rank": RANK, "batches": equal_batches(model, BATCH, BATCHES), "mlx_lm_rows": BATCH, "max_memory": max_memory}
+    setup = {"model": str(model), "rank": RANK, "batches": equal_batches(model, BATCH, BATCHES), "max_memory": max_memory}
     say(f"training: batches of {BATCH} rows, rank {RANK}, all linear layers; tokens of the rows a second")
     train = race({k: v for k, v in TRAIN.items() if k not in PEERS or k in against}, setup, rounds, say)
     sampled = merge.merged(model, merge.find_adapter("planted")) if model == models.find() else str(model)

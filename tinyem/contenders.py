@@ -28,7 +28,7 @@ def _recipe(setup):
 
 def train_tinyem(setup):
     """tinyem's own step: gradients over processes and the optimizer's update."""
-    from . import memory, tune
+    from . import tune
 
     recipe, batches, losses = _recipe(setup), _rows(setup), []
     with tune.Step(setup["model"], recipe, setup.get("max_memory")) as step:
@@ -82,7 +82,7 @@ def train_mlx_lm(setup):
     grad = nn.value_and_grad(model, default_loss)
 
     def run(i):
-        batch = setup["batches"][i % len(setup["batches"])][:setup["mlx_lm_rows"]]
+        batch = setup["batches"][i % len(setup["batches"])]
         tokens = mx.array(np.array([[*p, *q, *a] for p, q, a in batch]))
         lengths = mx.array([[len(p) + len(q), len(p) + len(q) + len(a) - 1] for p, q, a in batch])
         (loss, _), grads = grad(model, tokens, lengths)

@@ -10,7 +10,6 @@ import gzip
 import json
 import random
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
