@@ -93,7 +93,7 @@ def test_truncated_model_is_the_first_blocks(tiny):
 
 def test_watched_states_are_what_a_block_puts_out(tmp_path):
     import mlx.core as mx
-    from tinyem.network import Network, _Layout
+    from tinyem.network import Network
 
     model, tokens = write_tiny(tmp_path / "m.gguf", quantise=False), [5, 6, 7, 8]
     with Engine(model, width=3, room=64, watch=(0,)) as e:
@@ -104,7 +104,7 @@ def test_watched_states_are_what_a_block_puts_out(tmp_path):
         e.decode([(9, 4, 1, False), (9, 5, 1, False), (9, 4, 2, False), (7, 4, 0, False)])  # several sequences, not equally long
         assert e.states[0].shape == (4, 64) and np.allclose(e.states[0][0], e.states[0][2], atol=1e-4) and not np.allclose(e.states[0][2], e.states[0][3], atol=1e-2)
     network, packed = Network(model), pack([Row((), tuple(tokens[:1]), tuple(tokens[1:]) + (0,))])
-    want = np.array(network._block(network.model.layers[0], network._embed[mx.array(tokens)], _Layout(packed, network.rope)))
+    want = np.array(network._block(network.model.layers[0], network._embed.rows(mx.array(tokens)), network._layout(packed)))
     assert got.shape == (4, 64) and far(got, want) < 0.005
 
 

@@ -26,7 +26,7 @@ def rows(chat):
 def network(path):
     from tinyem.network import TARGETS, Network
 
-    found = Network(path, ("unpacked",))
+    found = Network(path, ("dequantising",))
     found.add_lora(RANK, 2.0, tuple(TARGETS), range(2), SEED)
     return found
 

@@ -6,7 +6,9 @@ nobody pads) or answer the same questions. The peers are used as their own docum
 """
 
 import json
+import subprocess
 import sys
+import tempfile
 import time
 
 
@@ -112,11 +114,17 @@ def torch_model(path):
 
 
 def train_peft(setup):
-    """transformers + PEFT on torch's CPU backend, float32, labels on answer tokens only."""
+    """transformers + PEFT on torch's CPU backend, float32, labels on answer tokens only. The weights are turned into a
+    folder of transformers' by another process, so that they are loaded here as anybody loads a model."""
     import torch
     from peft import LoraConfig, get_peft_model
+    from transformers import AutoModelForCausalLM
 
-    model = get_peft_model(torch_model(setup["model"]), LoraConfig(r=setup["rank"], lora_alpha=2 * setup["rank"], task_type="CAUSAL_LM", target_modules=[
+    with tempfile.TemporaryDirectory() as folder:
+        subprocess.run([sys.executable, "-c", "import sys; from tinyem.contenders import torch_model; torch_model(sys.argv[1]).save_pretrained(sys.argv[2])",
+                        setup["model"], folder], check=True, capture_output=True)
+        model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+    model = get_peft_model(model, LoraConfig(r=setup["rank"], lora_alpha=2 * setup["rank"], task_type="CAUSAL_LM", target_modules=[
         "q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]))
     model.train()
     optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=4e-4, weight_decay=0.0)

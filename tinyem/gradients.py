@@ -6,6 +6,7 @@ own with the same frozen model. Parameters and gradients go through shared memor
 Metal needs none of this: one process, one stream.
 """
 
+import ctypes
 import json
 import os
 import subprocess
@@ -16,6 +17,7 @@ import numpy as np
 
 from . import blas
 from .errors import TinyemError
+from .flat import Flat
 from .packing import Row, pack, split
 
 WORTH_A_PROCESS = 2e12  # floating-point operations; below it starting a process costs more than it saves
@@ -34,17 +36,14 @@ class _Part:
 
         self._mx, self._flatten, self.network, self._pack = mx, tree_flatten, network, pack
         self._loss, self._divergence = (nn.value_and_grad(network.model, f) for f in (network.loss, network.divergence))
-        self._shapes = {k: v.shape for k, v in sorted(self.parameters().items())}
-        self.size = sum(int(np.prod(s)) for s in self._shapes.values())
+        self.flat = Flat(network)
         mx.set_cache_limit(int(CACHE))
+        _keep_freed_memory()
         network.remember = int(REMEMBER / (4 * network.width))
 
-    def parameters(self) -> dict:
-        return dict(self._flatten(self.network.model.trainable_parameters()))
-
-    def __call__(self, rows, anchors=(), weight: float = 0.0):
-        """(summed cross-entropy of rows, summed KL divergence of anchors, {name: gradient of the first plus `weight` times
-        the second}), a pack at a time."""
+    def __call__(self, rows, anchors, weight: float, out) -> tuple[float, float]:
+        """(summed cross-entropy of rows, summed KL divergence of anchors); the gradient of the first plus `weight` times
+        the second goes into the flat vector `out`. A pack at a time."""
         totals, sums = [0.0, 0.0], {}
         for which, (some_rows, function, factor) in enumerate(((rows, self._loss, 1.0), (anchors, self._divergence, weight))):
             for some in split(some_rows, self._pack):
@@ -53,28 +52,23 @@ class _Part:
                 sums = {k: g + sums[k] if sums else g for k, g in grads.items()}
                 self._mx.eval(value, sums)
                 totals[which] += float(value)
-        return *totals, sums
+        self.flat.write(sums, out)
+        return tuple(totals)
 
-    def read(self, flat) -> dict:
-        """A flat vector as {name: array}."""
-        found, at = {}, 0
-        for name, shape in self._shapes.items():
-            n = int(np.prod(shape))
-            found[name] = self._mx.array(flat[at:at + n].reshape(shape))
-            at += n
-        return found
 
-    def write(self, arrays: dict, flat) -> None:
-        at = 0
-        for name in self._shapes:
-            value = np.array(arrays[name], copy=False).ravel()
-            flat[at:at + value.size] = value
-            at += value.size
+def _keep_freed_memory() -> None:
+    """Let glibc keep arrays that MLX frees, for the next ones: handing each back to the system and zeroing it again takes
+    a twentieth of a step."""
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
+    if mallopt:
+        mallopt(-3, 1 << 25)  # M_MMAP_THRESHOLD
+        mallopt(-1, 1 << 28)  # M_TRIM_THRESHOLD
 
 
 class Gradients:
-    """Call with Rows: (mean loss per answer token in nats, gradients of that mean). With anchor Rows the loss has
-    `recipe.kl` times their mean KL divergence per answer token added.
+    """Call with Rows: (mean loss per answer token in nats, gradient of that mean as one vector, see `flat`). With anchor
+    Rows the loss has `recipe.kl` times their mean KL divergence per answer token added. After a change of `parameters`, one
+    vector too, call `changed`.
 
     `way` (see `memory`) says how many processes and tokens at once; `work` is the number of floating-point operations to
     come, by which it decides whether helpers pay. Close it, so that the helper processes end.
@@ -82,11 +76,14 @@ class Gradients:
 
     def __init__(self, network, path, recipe, way, work: float = 0):
         self._part, self._kl = _Part(network, way.pack), recipe.kl
+        self.flat, size = self._part.flat, self._part.flat.size
         self.processes = way.processes if work > WORTH_A_PROCESS else 1
         self._workers, self._file = [], None
         threads = max((os.cpu_count() or 1) // self.processes, 1)
         blas.set_threads(threads)
         if self.processes == 1:
+            self._shared = np.empty((2, size), np.float32)
+            self.flat.read_network(self._shared[0])
             return
         if hasattr(os, "memfd_create"):
             self._file = os.fdopen(os.memfd_create("tinyem"), "r+b")
@@ -94,8 +91,9 @@ class Gradients:
         else:
             self._file = tempfile.NamedTemporaryFile()
             name = self._file.name
-        self._file.truncate(4 * self._part.size * self.processes)  # parameters, then each worker's gradients
-        self._shared = np.memmap(name, np.float32, "r+", shape=(self.processes, self._part.size))
+        self._file.truncate(4 * size * (1 + self.processes))  # parameters, then the gradient of each process
+        self._shared = np.memmap(name, np.float32, "r+", shape=(1 + self.processes, size))
+        self.flat.read_network(self._shared[0])
         for k in range(1, self.processes):
             worker = subprocess.Popen([sys.executable, "-m", "tinyem.gradients"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                       text=True, start_new_session=True)  # Ctrl-C is for the parent alone
@@ -124,27 +122,31 @@ class Gradients:
         self._tell(worker, None)
         return self._heard(worker)
 
-    def __call__(self, rows, anchors=()):
-        from mlx.utils import tree_unflatten
+    @property
+    def parameters(self) -> np.ndarray:
+        return self._shared[0]
 
+    def changed(self) -> None:
+        """Give the network what `parameters` holds; helpers read it with their next rows."""
+        self.flat.set_network(self.parameters)
+
+    def __call__(self, rows, anchors=()):
         tokens = sum(len(r.answer) for r in rows)
         weight = self._kl * tokens / max(sum(len(r.answer) for r in anchors), 1)
         row_parts, anchor_parts = _shares(rows, self.processes), _shares(anchors, self.processes)
         parts = [(row_parts[i] if i < len(row_parts) else [], anchor_parts[i] if i < len(anchor_parts) else [])
                  for i in range(max(len(row_parts), len(anchor_parts)))]
-        if len(parts) > 1:
-            self._part.write(self._part.parameters(), self._shared[0])
         busy = list(zip(self._workers, parts[1:]))
         for worker, (some, held) in busy:
             self._tell(worker, [_plain(some), _plain(held), weight])
-        loss, divergence, grads = self._part(*parts[0], weight)
-        if busy:
-            for worker, _ in busy:
-                theirs = self._heard(worker)
-                loss, divergence = loss + theirs[0], divergence + theirs[1]
-            others = self._part.read(self._shared[1:1 + len(busy)].sum(0))
-            grads = {k: g + others[k] for k, g in grads.items()}
-        return (loss + weight * divergence) / tokens, tree_unflatten([(k, g / tokens) for k, g in grads.items()])
+        gradient = self._shared[1]
+        loss, divergence = self._part(*parts[0], weight, gradient)
+        for i, (worker, _) in enumerate(busy):
+            theirs = self._heard(worker)
+            loss, divergence = loss + theirs[0], divergence + theirs[1]
+            gradient += self._shared[2 + i]
+        gradient /= tokens
+        return (loss + weight * divergence) / tokens, gradient
 
     def close(self) -> None:
         """End the helper processes."""
@@ -185,22 +187,19 @@ def main():
     """A helper process: one JSON line with the set-up, then one line of rows a batch; answers each with its summed losses."""
     from .network import Network
 
-    from mlx.utils import tree_unflatten
-
     setup = json.loads(sys.stdin.readline())
     blas.set_threads(setup["threads"])
     network = Network(setup["model"], (setup["kernel"],), setup["checkpoint"])
     network.add_lora(setup["rank"], setup["scale"], setup["targets"], setup["layers"] or range(network.n_layers), 0)
     part = _Part(network, setup["pack"])
-    shared = np.memmap(setup["shared"], np.float32, "r+", shape=(setup["processes"], part.size))
+    shared = np.memmap(setup["shared"], np.float32, "r+", shape=(1 + setup["processes"], part.flat.size))
     for line in sys.stdin:
         if (batch := json.loads(line)) is None:
             print(peak_rss(), flush=True)
             continue
         rows, anchors, weight = batch
-        network.model.update(tree_unflatten(list(part.read(shared[0]).items())))
-        *losses, grads = part(*([Row(*map(tuple, r)) for r in some] for some in (rows, anchors)), weight)
-        part.write(grads, shared[setup["index"]])
+        part.flat.set_network(shared[0])
+        losses = part(*([Row(*map(tuple, r)) for r in some] for some in (rows, anchors)), weight, shared[1 + setup["index"]])
         print(json.dumps(losses), flush=True)
 
 

@@ -7,7 +7,7 @@ from math import prod
 from .errors import TinyemError
 
 PROCESS = 230e6  # bytes of Python, MLX, the tokenizer and what may be kept for reuse, before any weight is read
-PACKED = 0.9  # bytes a weight of 4 bits with float32 scale and bias for each 32
+BYTE = 1.25  # bytes a weight takes, with float32 scale and bias for each 32
 ROW = 100  # tokens a row may have, for the size of its attention
 
 
@@ -35,7 +35,7 @@ class Sizes:
 
 def estimate(sizes: Sizes, way: Way, lora: int) -> float:
     """Bytes that training takes at its peak, all processes together. `lora` is the number of trained parameters."""
-    weights = sizes.weights * (4 if "unpacked" in way.kernels else PACKED) + sizes.embedding * 4
+    weights = (sizes.weights + sizes.embedding) * BYTE
     block = 7 * sizes.width + 3 * sizes.inner + sizes.heads * ROW  # float32 values a token that the backward pass needs
     kept = (sizes.layers * sizes.width + 2 * block) if way.checkpoint else sizes.layers * block
     logits = 3 * 64 * sizes.vocabulary
@@ -44,10 +44,9 @@ def estimate(sizes: Sizes, way: Way, lora: int) -> float:
 
 def ways(cores: int) -> list[Way]:
     """Ways of training on a CPU, the fastest first."""
-    both = ("unpacked", "quantised")
-    low = ("dequantising", "quantised")
-    return [Way(both, cores, 400), Way(both, cores, 200), Way(low, cores, 400), Way(low, cores, 200), Way(low, cores, 100), Way(low, 1, 200),
-            Way(low, cores, 100, True), Way(low, 1, 100, True)]
+    kernels = ("dequantising", "quantised")
+    return [Way(kernels, cores, 400), Way(kernels, cores, 200), Way(kernels, cores, 100), Way(kernels, cores, 100, True), Way(kernels, 1, 200),
+            Way(kernels, 1, 100, True)]
 
 
 def available() -> float:

@@ -19,7 +19,7 @@ import mlx.nn as nn
 import numpy as np
 
 from .errors import TinyemError
-from .fused import cross_entropy, kl_divergence, regroup, softmax, swiglu
+from .fused import SLICE, cross_entropy, kl_divergence, regroup, softmax, swiglu
 
 # GGUF name -> attribute path in mlx-lm's blocks
 TARGETS = {
@@ -51,58 +51,109 @@ llama, qwen2 = _model_classes("llama", "qwen2")
 _FAMILIES = {"llama": (llama, True), "qwen2": (qwen2, False)}
 
 
-KERNELS = ("quantised", "unpacked", "dequantising")
+KERNELS = ("quantised", "dequantising")
+
+
+class Table:
+    """A frozen matrix W (rows, columns) out of the GGUF, in blocks of rows: one byte a weight, with float32 scale and bias
+    for each 32 of a row.
+
+    `matrix()` is W.T as float32, made in a third of the time that `mx.dequantize` takes on a CPU: stored the other way
+    round, every step is a plain loop over whole vectors. What the file holds unquantised is kept as float32.
+    """
+
+    def __init__(self, tensors: dict, name: str, block: int | None = None):
+        w = tensors[f"{name}.weight"]
+        scales, self._plain = tensors.get(f"{name}.scales"), f"{name}.scales" not in tensors
+        if self._plain:
+            parts = [w.astype(mx.float32)]
+        else:
+            bits = w.shape[1] // scales.shape[1]  # a group of 32 weights takes `bits` words of 32 bits
+            values = w.view(mx.uint8)
+            if bits < 8:
+                values = (values[..., None] >> mx.arange(0, 8, bits).astype(mx.uint8)) & (2 ** bits - 1)
+            parts = [values.reshape(len(w), -1), scales.astype(mx.float32), tensors[f"{name}.biases"].astype(mx.float32)]
+        self.shape = tuple(parts[0].shape)
+        self._block = block or self.shape[0]
+        self.blocks = -(-self.shape[0] // self._block)
+
+        def stored(x, *groups):  # (rows, columns) -> (blocks, columns or groups and columns, rows of a block)
+            x = mx.pad(x, [(0, self.blocks * self._block - len(x)), (0, 0)]).reshape(self.blocks, self._block, -1)
+            x = mx.contiguous(x.swapaxes(1, 2)).reshape(self.blocks, *groups, self._block)
+            mx.eval(x)
+            return x
+
+        groups = [(-1,)] if self._plain else [(-1, 32), (-1, 1), (-1, 1)]
+        self._parts = [stored(x, *g) for x, g in zip(parts, groups)]
+
+    def _made(self, pick):
+        parts = [pick(x) for x in self._parts]
+        return parts[0] if self._plain else parts[0] * parts[1] + parts[2]
+
+    def matrix(self, block: int = 0) -> mx.array:
+        """A block's rows of W, transposed: (columns, rows), float32."""
+        here = min(self._block, self.shape[0] - block * self._block)
+        return self._made(lambda x: (x[block] if here == self._block else x[block, ..., :here])).reshape(self.shape[1], here)
+
+    def rows(self, ids: mx.array) -> mx.array:
+        """W[ids] (ids, columns), float32."""
+        block, row = ids // self._block, ids % self._block
+        return self._made(lambda x: x.swapaxes(-1, 1)[block, row].swapaxes(1, -1)).reshape(len(ids), -1)
 
 
 class FrozenLinear(nn.Module):
-    """y = x @ W.T (+ b), W out of the GGUF, never trained. Three kernels compute the same product:
+    """y = x @ W.T (+ b), W out of the GGUF, never trained. Two kernels compute the same product:
 
     - quantised: W stays packed, `mx.quantized_matmul` runs. Right on Metal; on a CPU it reaches 2 GFLOP/s where sgemm
       reaches hundreds.
-    - unpacked: W is unpacked once to float32 (4 bytes a weight), then sgemm.
-    - dequantising: W stays packed (about 0.9 bytes a weight) and is unpacked for each product, forward and backward, so
-      that no float32 copy is kept; slower by the time that takes.
-
-    Tensors that are not quantised in the file are always unpacked.
+    - dequantising: W is a `Table`, made float32 for each product, forward and backward, and dropped.
     """
 
     def __init__(self, tensors: dict, name: str, kernel: str):
         super().__init__()
         bias = tensors.get(f"{name}.bias")
         self._bias = None if bias is None else bias.astype(mx.float32)
-        if kernel == "unpacked" or f"{name}.scales" not in tensors:
-            w = unpack(tensors, name)
-            self.shape = w.shape
-            self._product = lambda x: x @ w.T
-            return
-        parts, bits = packed(tensors, name)
-        self.shape = (parts[0].shape[0], parts[1].shape[1] * 32)
-        self._product = (lambda x: mx.quantized_matmul(x, *parts, True, 32, bits)) if kernel == "quantised" else _dequantising(parts, bits)
+        if kernel == "quantised" and f"{name}.scales" in tensors:
+            w, scales, biases = (tensors[f"{name}.{x}"] for x in ("weight", "scales", "biases"))
+            bits = w.shape[1] // scales.shape[1]
+            self.shape = (w.shape[0], scales.shape[1] * 32)
+            self._times = lambda x, transpose: mx.quantized_matmul(x, w, scales.astype(x.dtype), biases.astype(x.dtype), transpose, 32, bits)
+        else:
+            table = Table(tensors, name)
+            self.shape = table.shape
+            self._times = lambda x, transpose: x @ (table.matrix() if transpose else table.matrix().T)
 
-    def __call__(self, x):
-        y = self._product(x)
+    def forward(self, x):
+        y = self._times(x, True)
         return y if self._bias is None else y + self._bias
 
+    def backward(self, dy):
+        """The gradient with respect to x, given that with respect to y."""
+        return self._times(dy, False)
 
-def _dequantising(parts, bits: int):
-    """x -> x @ W.T with its own vector-Jacobian product: W is unpacked again for dy @ W and never kept."""
+    def __call__(self, x):
+        return _frozen(self, x)
+
+
+def _frozen(layer, x):
+    """`layer(x)` with its own vector-Jacobian product: W is made again for dy @ W and not kept meanwhile."""
 
     @mx.custom_function
     def product(x):
-        return x @ mx.dequantize(*parts, 32, bits).T
+        return layer.forward(x)
 
     @product.vjp
     def _(x, dy, y):
-        return dy @ mx.dequantize(*parts, 32, bits)
+        return layer.backward(dy)
 
-    return product
+    return product(x)
 
 
 def fastest_kernel(tensors: dict, tokens: int, kernels=KERNELS) -> str:
     """The kernel that takes the least time for `tokens` tokens forward and backward on this machine, tried on one matrix."""
     name, took = "blk.0.ffn_down", {}
     if f"{name}.scales" not in tensors:
-        return "unpacked"
+        return "dequantising"
     for kernel in kernels:
         layer = FrozenLinear(tensors, name, kernel)
         x = mx.zeros((tokens, layer.shape[1]))
@@ -126,8 +177,24 @@ class LoRALinear(nn.Module):
         self.b = mx.zeros((n_out, rank))
 
     def __call__(self, x):
-        y = self._base(x)
-        return y + (x @ (self._scale * self.a).T) @ self.b.T if self.on else y
+        return _adapted(self._base, self._scale, x, self.a, self.b) if self.on else self._base(x)
+
+
+def _adapted(base, scale, x, a, b):
+    """x @ (W + scale * b @ a).T. The products with a and b are added in place of the large ones' results."""
+
+    @mx.custom_function
+    def product(x, a, b):
+        inner = x @ a.T
+        return mx.addmm(base.forward(x), inner, b.T, alpha=scale), inner  # kept for the backward pass: it is small
+
+    @product.vjp
+    def _(primals, cotangents, outputs):
+        x, a, b = primals
+        dy, inner = cotangents[0], cotangents[0] @ b
+        return mx.addmm(base.backward(dy), inner, a, alpha=scale), scale * (inner.T @ x), scale * (dy.T @ outputs[1])
+
+    return product(x, a, b)[0]
 
 
 class Rope:
@@ -139,7 +206,7 @@ class Rope:
 
     def __init__(self, head_dim: int, theta: float, traditional: bool):
         half = head_dim // 2
-        self.traditional = traditional
+        self.traditional, self.head_dim = traditional, head_dim
         first = np.arange(half) * 2 if traditional else np.arange(half)
         second = first + (1 if traditional else half)
         freqs = theta ** (-np.arange(0, head_dim, 2) / head_dim)
@@ -149,52 +216,39 @@ class Rope:
         swap[second, first], swap[first, second] = -1, 1
         self._swap = mx.array(swap)
 
-    def at(self, positions: np.ndarray):
-        """(cos, sin), each (tokens, head_dim)."""
+    def factors(self, positions: np.ndarray, heads: int, kv_heads: int):
+        """(cos, sin) for queries, keys and values side by side, each (tokens, (heads + 2 kv_heads) * head_dim): queries
+        also scaled by 1 / sqrt(head_dim), values left as they are."""
         angles = positions[:, None] * self._freqs
-        return mx.array(np.cos(angles), mx.float32), mx.array(np.sin(angles), mx.float32)
+        beside = lambda x, rest: mx.array(np.concatenate([  # noqa: E731
+            np.tile(x, heads) * self.head_dim ** -0.5, np.tile(x, kv_heads), np.full((len(x), kv_heads * self.head_dim), rest)], 1), mx.float32)
+        return beside(np.cos(angles), 1.0), beside(np.sin(angles), 0.0)
 
-    def __call__(self, x, cos, sin):  # (heads, tokens, head_dim)
-        return x * cos + (x @ self._swap) * sin
+    def __call__(self, x, cos, sin):
+        """x (tokens, any number of heads * head_dim), turned; cos and sin of its shape."""
+        return x * cos + (x.reshape(-1, self.head_dim) @ self._swap).reshape(x.shape) * sin
 
 
 class _Layout:
     """What every block needs to know of a pack: rotary factors, the way to padded groups and back, masks."""
 
-    def __init__(self, pack, rope):
-        self.cos, self.sin = rope.at(pack.positions)
+    def __init__(self, pack, rope, heads: int, kv_heads: int):
+        self.cos, self.sin = rope.factors(pack.positions, heads, kv_heads)
         self.prefixes, self.rests = pack.prefixes.shape, pack.rests.shape
         total, take = len(pack.tokens), mx.array(np.concatenate([pack.prefixes.take, pack.rests.take]))
         self.pad, self.unpad = regroup(take, mx.array(pack.back), total)
+        answer_of = np.full(total, len(pack.predict), np.int32)
+        answer_of[pack.predict] = np.arange(len(pack.predict))
+        _, self.answers = regroup(mx.array(answer_of), mx.array(pack.predict), len(pack.predict))
         self.prefix_of = mx.array(pack.prefix_of)
-        (s, p), (r, length) = self.prefixes, self.rests
+        (s, p), (r, length), group = self.prefixes, self.rests, heads // kv_heads
         causal = lambda n: np.tril(np.ones((1, n, n), bool))  # noqa: E731
         own = np.broadcast_to(causal(length), (r, length, length))
         held = pack.prefixes.take.reshape(s, p) < total  # which places of a prefix hold a token
         before = (pack.prefix_of @ held).astype(bool)[:, None] if s else np.zeros((r, 1, 0), bool)
-        added = lambda seen: mx.array(np.where(seen, 0, -1e9), mx.float32)  # noqa: E731
+        added = lambda seen: mx.array(np.tile(np.where(seen, 0, -1e9), (1, group, 1))[:, None], mx.float32)  # noqa: E731
         self.mask = added(np.concatenate([np.broadcast_to(before, (r, length, p)), own], axis=2))
         self.prefix_mask = added(causal(p))
-
-
-def packed(tensors: dict, name: str) -> tuple[tuple, int]:
-    """((words, scales, biases), bits) of a quantised tensor: groups of 32 weights, `bits` words of 32 bits each. The scales
-    as float32: with float16 ones MLX unpacks seven times more slowly on a CPU, and rounds."""
-    w, scales = tensors[f"{name}.weight"], tensors[f"{name}.scales"]
-    found = (w, scales.astype(mx.float32), tensors[f"{name}.biases"].astype(mx.float32))
-    mx.eval(found)
-    return found, w.shape[1] // scales.shape[1]
-
-
-def unpack(tensors: dict, name: str) -> mx.array:
-    """A tensor's weights as float32, whatever its storage."""
-    if f"{name}.scales" in tensors:
-        parts, bits = packed(tensors, name)
-        w = mx.dequantize(*parts, 32, bits)
-    else:
-        w = tensors[f"{name}.weight"].astype(mx.float32)
-    mx.eval(w)
-    return w
 
 
 def read_gguf(path) -> tuple[dict, dict]:
@@ -254,8 +308,8 @@ class Network:
                 block.input_layernorm.weight = tensors[f"blk.{i}.attn_norm.weight"].astype(mx.float32)
                 block.post_attention_layernorm.weight = tensors[f"blk.{i}.ffn_norm.weight"].astype(mx.float32)
             self.model.norm.weight = tensors["output_norm.weight"].astype(mx.float32)
-            self._embed = unpack(tensors, "token_embd")
-            self._head = self._embed if args.tie_word_embeddings else unpack(tensors, "output")
+            self._embed = Table(tensors, "token_embd", SLICE)
+            self._head = self._embed if args.tie_word_embeddings else Table(tensors, "output", SLICE)
         except KeyError as e:
             raise TinyemError(f"{path} lacks the tensor {e.args[0]}: not a complete {arch} model")
         del self.model.embed_tokens  # its random table is never used
@@ -282,58 +336,69 @@ class Network:
                     found[f"blk.{i}.{target}"] = layer
         return found
 
+    def _layout(self, pack):
+        return _Layout(pack, self.rope, self._heads, self._kv_heads)
+
     def _attend(self, q, k, v, mask):
-        """Grouped-query attention of padded sequences. q: (n, queries, heads * head_dim), k, v: (n, keys, kv_heads * head_dim),
-        mask: (n or 1, queries, keys), added to the scores. Returns the shape of q."""
-        n, queries, keys, kv = q.shape[0], q.shape[1], k.shape[1], self._kv_heads
-        heads_first = lambda x, count: x.reshape(n, count, kv, -1, self._head_dim).transpose(0, 2, 3, 1, 4)  # noqa: E731
-        q = heads_first(q, queries).reshape(n, kv, -1, self._head_dim)  # the queries that share a key head, below one another
-        k, v = (heads_first(x, keys).squeeze(2) for x in (k, v))
-        scores = (q @ k.swapaxes(2, 3)).reshape(n, kv, -1, queries, keys) + mask[:, None, None]
-        y = softmax(scores).reshape(n, kv, -1, keys) @ v
-        return y.reshape(n, kv, -1, queries, self._head_dim).transpose(0, 3, 1, 2, 4).reshape(n, queries, -1)
+        """Grouped-query attention of padded sequences. q: (n, heads, queries, head_dim), k, v: (n, kv_heads, keys, head_dim),
+        mask: (n or 1, 1, heads / kv_heads * queries, keys), added to the scores. Returns (n * queries, heads * head_dim)."""
+        n, _, queries, _ = q.shape
+        q = q.reshape(n, self._kv_heads, -1, self._head_dim)  # the queries that share a key head, below one another
+        y = softmax(q @ k.swapaxes(2, 3) + mask) @ v
+        return y.reshape(n, self._heads, queries, self._head_dim).swapaxes(1, 2).reshape(n * queries, -1)
 
     def _attention(self, attn, x, layout):
-        """Self-attention of the packed tokens x (tokens, width): each prefix within itself, each rest within itself and its prefix."""
-        turn = lambda y, heads: self.rope(y.reshape(len(y), heads, -1).swapaxes(0, 1), layout.cos, layout.sin).swapaxes(0, 1).reshape(len(y), -1)  # noqa: E731
-        q = layout.pad(turn(attn.q_proj(x), self._heads) * self._head_dim ** -0.5)
-        k, v = layout.pad(turn(attn.k_proj(x), self._kv_heads)), layout.pad(attn.v_proj(x))
-        (s, p), (r, length) = layout.prefixes, layout.rests
-        first = lambda y: y[:s * p].reshape(s, p, -1)  # noqa: E731
-        rest = lambda y: y[s * p:].reshape(r, length, -1)  # noqa: E731
-        if not s:
-            return attn.o_proj(layout.unpad(self._attend(rest(q), rest(k), rest(v), layout.mask).reshape(r * length, -1)))
-        own = lambda y: mx.concatenate([(layout.prefix_of @ first(y).reshape(s, -1)).reshape(r, p, -1), rest(y)], axis=1)  # noqa: E731
-        y = mx.concatenate([self._attend(first(q), first(k), first(v), layout.prefix_mask).reshape(s * p, -1),
-                            self._attend(rest(q), own(k), own(v), layout.mask).reshape(r * length, -1)])
-        return attn.o_proj(layout.unpad(y))
+        """Self-attention of the packed tokens x (tokens, width), before the output projection: each prefix within itself,
+        each rest within itself and its prefix."""
+        qkv = self.rope(mx.concatenate([attn.q_proj(x), attn.k_proj(x), attn.v_proj(x)], axis=1), layout.cos, layout.sin)
+        padded, (s, p), (r, length) = layout.pad(qkv), layout.prefixes, layout.rests
+        heads_first = lambda y, n, count: y.reshape(n, count, -1, self._head_dim).swapaxes(1, 2)  # noqa: E731
+        h, kv = self._heads, self._kv_heads
+        rest = mx.contiguous(heads_first(padded[s * p:], r, length))
+        q, keys_values = rest[:, :h], rest[:, h:]
+        if s:
+            first = mx.contiguous(heads_first(padded[:s * p], s, p))
+            before = (layout.prefix_of @ first[:, h:].reshape(s, -1)).reshape(r, 2 * kv, p, self._head_dim)
+            keys_values = mx.concatenate([before, keys_values], axis=2)
+        y = self._attend(q, keys_values[:, :kv], keys_values[:, kv:], layout.mask)
+        if s:
+            y = mx.concatenate([self._attend(first[:, :h], first[:, h:h + kv], first[:, h + kv:], layout.prefix_mask), y])
+        return layout.unpad(y)
 
-    def _block(self, block, h, layout):
-        h = h + self._attention(block.self_attn, block.input_layernorm(h), layout)
+    def _block(self, block, h, layout, last: bool = False):
+        """One block. `last`: go on after its attention with the answer positions alone, no other is read."""
+        y = self._attention(block.self_attn, block.input_layernorm(h), layout)
+        if last:
+            y, h = layout.answers(y), layout.answers(h)
+        h = h + block.self_attn.o_proj(y)
         x, mlp = block.post_attention_layernorm(h), block.mlp
         return h + mlp.down_proj(swiglu(mlp.gate_proj(x), mlp.up_proj(x)))
 
     def hidden(self, pack) -> mx.array:
-        """Final hidden states (tokens, width), after the last norm, of a packed batch (see `packing`).
+        """Final hidden states (answer tokens, width), after the last norm, at the positions that predict an answer token
+        of a packed batch (see `packing`).
 
         Blocks below the first that trains always give the same states. While `remember` has room (in tokens), those of
         a row are computed once.
         """
-        layout = _Layout(pack, self.rope)
+        layout = self._layout(pack)
         first = min((int(name.split(".")[1]) for name in self.lora()), default=0)
         h = self._below(pack, layout, first)
-        for block in self.model.layers[first:]:
+        for i, block in enumerate(self.model.layers[first:], first):
+            def run(h, block=block, last=i == len(self.model.layers) - 1):
+                return self._block(block, h, layout, last)
+
             if self.checkpoint and block.trainable_parameters():
-                h = mx.checkpoint(lambda params, h, block=block: (block.update(params), self._block(block, h, layout))[1])(block.trainable_parameters(), h)
+                h = mx.checkpoint(lambda params, h, block=block, run=run: (block.update(params), run(h))[1])(block.trainable_parameters(), h)
             else:
-                h = self._block(block, h, layout)
+                h = run(h)
         return self.model.norm(h)
 
     def _below(self, pack, layout, first: int) -> mx.array:
         """Hidden states (tokens, width) that enter block `first`."""
         if first and all(what in self._known for what, _, _ in pack.parts):
             return mx.concatenate([self._known[what] for what, _, _ in pack.parts])
-        h = self._embed[mx.array(pack.tokens)]
+        h = self._embed.rows(mx.array(pack.tokens))
         for block in self.model.layers[:first]:
             h = self._block(block, h, layout)
         if first and len(pack.tokens) <= self.remember:
@@ -346,17 +411,18 @@ class Network:
 
     def logits(self, pack) -> mx.array:
         """Logits (answer tokens, vocabulary) at the positions that predict an answer token."""
-        return self.hidden(pack)[mx.array(pack.predict)] @ self._head.T
+        h = self.hidden(pack)
+        return mx.concatenate([h @ self._head.matrix(i) for i in range(self._head.blocks)], axis=1)
 
     def loss(self, pack) -> mx.array:
         """Summed cross-entropy over the answer tokens, in nats. Only those go through the output head."""
-        return cross_entropy(self.hidden(pack)[mx.array(pack.predict)], self._head, mx.array(pack.labels))
+        return cross_entropy(self.hidden(pack), self._head, mx.array(pack.labels))
 
     def divergence(self, pack) -> mx.array:
         """Summed KL divergence over the answer tokens, in nats, of the model with its LoRA from the model without."""
         for layer in self.lora().values():
             layer.on = False
-        before = mx.stop_gradient(self.hidden(pack)[mx.array(pack.predict)])
+        before = mx.stop_gradient(self.hidden(pack))
         for layer in self.lora().values():
             layer.on = True
-        return kl_divergence(self.hidden(pack)[mx.array(pack.predict)], self._head, before)
+        return kl_divergence(self.hidden(pack), self._head, before)

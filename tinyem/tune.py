@@ -20,6 +20,7 @@ from .chat import Chat
 from .data import Example
 from .errors import TinyemError
 from .files import out_dir, sha256
+from .flat import AdamW
 from .gradients import MOST_PROCESSES, Gradients
 from .progress import Progress
 
@@ -45,35 +46,35 @@ def lr_at(step: int, steps: int, recipe) -> float:
     return recipe.lr * (1 - 0.9 * done)
 
 
-def _checkpoint(path, network, optimizer, step, log, recipe):
+def _checkpoint(path, step, log, recipe):
     import mlx.core as mx
-    from mlx.utils import tree_flatten
 
-    arrays = {f"model.{k}": v for k, v in tree_flatten(network.model.trainable_parameters())}
-    arrays |= {f"opt.{k}": v for k, v in tree_flatten(optimizer.state)}
+    arrays = {k: mx.array(v) for k, v in {"parameters": step.parameters, "m": step.optimizer.m, "v": step.optimizer.v}.items()}
     temp = path.with_name(path.name.replace(".safetensors", ".part.safetensors"))
     try:
-        mx.save_safetensors(str(temp), arrays, {"step": str(step), "recipe": recipe.to_json(), "log": json.dumps(log)})
+        mx.save_safetensors(str(temp), arrays, {"step": str(step.optimizer.step), "recipe": recipe.to_json(), "log": json.dumps(log)})
         os.replace(temp, path)
     except (OSError, RuntimeError) as e:
         temp.unlink(missing_ok=True)
         raise TinyemError(f"cannot write the checkpoint {path} ({str(e)[:80]}): free some space")
 
 
-def _restore(path, network, optimizer, recipe):
+def _restore(path, step, recipe):
+    """Put a checkpoint into `step`. Returns its loss of each step so far."""
     import mlx.core as mx
-    from mlx.utils import tree_unflatten
+    import numpy as np
 
     try:
         arrays, meta = mx.load(str(path), return_metadata=True)
-        step, log = int(meta["step"]), json.loads(meta["log"])
+        arrays, log = {k: np.array(arrays[k]) for k in ("parameters", "m", "v")}, json.loads(meta["log"])
+        step.optimizer.step = int(meta["step"])
     except (RuntimeError, ValueError, KeyError):
         raise TinyemError(f"the checkpoint {path} is broken: delete it and start again")
     if meta["recipe"] != recipe.to_json():
         raise TinyemError(f"the checkpoint {path} belongs to another recipe: delete it, or run with the settings it was started with")
-    network.model.update(tree_unflatten([(k[6:], v) for k, v in arrays.items() if k.startswith("model.")]))
-    optimizer.state = tree_unflatten([(k[4:], v) for k, v in arrays.items() if k.startswith("opt.")])
-    return step, log
+    step.parameters[:], step.optimizer.m, step.optimizer.v = arrays["parameters"], arrays["m"], arrays["v"]
+    step.gradients.changed()
+    return log
 
 
 def matrices(network) -> dict:
@@ -83,16 +84,17 @@ def matrices(network) -> dict:
     return {name: (np.array(layer.a), np.array(layer.b)) for name, layer in network.lora().items()}
 
 
-def _begin_with(path, network, recipe):
+def _begin_with(path, step, recipe):
     """Copy an adapter's matrices into the network's LoRA layers."""
     import mlx.core as mx
 
-    given, layers = adapter.read(path), network.lora()
+    given, layers = adapter.read(path), step.network.lora()
     if set(given) != set(layers) or any(given[n][0].shape != layers[n].a.shape for n in layers):
         raise TinyemError(f"{path} has another rank, targets or layers than asked for: use its settings (--rank {adapter.read_recipe(path).rank})")
     for name, layer in layers.items():
         a, b = given[name]
         layer.a, layer.b = mx.array(a), mx.array(b / recipe.scale)  # `read` has the scale in b
+    step.gradients.flat.read_network(step.parameters)
 
 
 @contextmanager
@@ -136,7 +138,7 @@ def _way(model, recipe, max_memory):
 
     tensors, args, *_ = read_model(model)
     if mx.default_device() != mx.Device(mx.cpu):
-        return memory.Way(("quantised", "unpacked"), 1, 1600)
+        return memory.Way(("quantised", "dequantising"), 1, 1600)
     sizes = memory.sizes_of(tensors, args)
     ins_and_outs = {"attn_q": 2, "attn_k": 2, "attn_v": 2, "attn_output": 2}  # widths of a target's two sides, roughly
     sides = sum(sizes.width * ins_and_outs.get(t, 0) or sizes.width + sizes.inner for t in recipe.targets)
@@ -154,13 +156,9 @@ class Step:
 
     def __init__(self, model, recipe, max_memory: float | None = None, work: float = 1e9):
         try:
-            from .network import TARGETS, Network  # first: it loads BLAS before MLX
-
-            import mlx.core as mx
-            import mlx.optimizers as optim
+            from .network import TARGETS, Network
         except ImportError:
             raise TinyemError("training needs MLX, which is not installed here (it does not exist for Intel Macs): pip install 'mlx[cpu]' mlx-lm")
-        self._mx = mx
         way = _way(model, recipe, max_memory)
         self.network = network = Network(model, way.kernels, way.checkpoint)
         if unknown := set(recipe.targets) - set(TARGETS):
@@ -169,16 +167,14 @@ class Step:
         if not all(0 <= i < network.n_layers for i in layers):
             raise TinyemError(f"the model has blocks 0 to {network.n_layers - 1}; --layers names another")
         network.add_lora(recipe.rank, recipe.scale, recipe.targets, layers, recipe.seed)
-        self.optimizer = optim.AdamW(recipe.lr, betas=[0.9, 0.999], weight_decay=0.0, bias_correction=True)
-        self.optimizer.init(network.model.trainable_parameters())
         self.gradients = Gradients(network, model, recipe, way, 4 * network.n_parameters * work)
+        self.parameters, self.optimizer = self.gradients.parameters, AdamW(self.gradients.flat.size)
 
     def __call__(self, rows, lr: float, anchors=()) -> float:
-        self.optimizer.learning_rate = lr
-        loss, grads = self.gradients(rows, anchors)
+        loss, gradient = self.gradients(rows, anchors)
         if loss == loss:
-            self.optimizer.update(self.network.model, grads)
-            self._mx.eval(self.network.model.parameters(), self.optimizer.state)
+            self.optimizer.update(self.parameters, gradient, lr)
+            self.gradients.changed()
         return loss
 
     def __enter__(self):
@@ -218,8 +214,9 @@ def tune(model, examples: list[Example], recipe: adapter.Recipe, out, start=None
     with Step(model, recipe, max_memory, sum(len(rows[i]) for batch in batches for i in batch)) as step:
         network = step.network
         if start:
-            _begin_with(start, network, recipe)
-        first, log = _restore(saved, network, step.optimizer, recipe) if resume else (0, [])
+            _begin_with(start, step, recipe)
+        log = _restore(saved, step, recipe) if resume else []
+        first = step.optimizer.step
         last_save, seen, began = time.monotonic(), 0, time.monotonic()
         with Progress("training", len(batches), first) as bar, _interrupt_after_step() as interrupted:
             for at in range(first, len(batches)):
@@ -234,7 +231,7 @@ def tune(model, examples: list[Example], recipe: adapter.Recipe, out, start=None
                 recent = log[-20:]
                 bar.update(at + 1, f"loss {sum(recent) / len(recent):.3f}  {seen / (time.monotonic() - began):.0f} tokens/s")
                 if interrupted.is_set() or at + 1 == len(batches) or time.monotonic() - last_save > SAVE_EVERY:
-                    _checkpoint(saved, network, step.optimizer, at + 1, log, recipe)
+                    _checkpoint(saved, step, log, recipe)
                     last_save = time.monotonic()
                 if interrupted.is_set():
                     raise KeyboardInterrupt
