@@ -210,7 +210,7 @@ def test_every_kernel_and_checkpointing_give_the_same_gradient(tiny):
 
 
 def test_the_fastest_way_within_a_limit_is_chosen():
-    sizes = memory.Sizes(weights=106_000_000, embedding=28_000_000, layers=30, width=576, inner=1536, heads=9, vocabulary=49152)
+    sizes = memory.Sizes(weights=106_000_000, embedding=28_000_000, layers=30, width=576, inner=1536, heads=9)
     takes = [memory.estimate(sizes, way, 2_000_000) for way in memory.ways(2)]
     assert memory.choose(sizes, 2, 2_000_000, 1e12) == memory.ways(2)[0]
     assert memory.choose(sizes, 2, 2_000_000, takes[3]) in memory.ways(2)[:4]

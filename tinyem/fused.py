@@ -40,22 +40,22 @@ def _faster():
 exp = _faster()
 
 
-def _sigmoid(x):
-    return 1.0 / (1.0 + exp(mx.minimum(-x, 80.0)))
-
-
 @mx.custom_function
-def swiglu(gate, up):
-    """gate * sigmoid(gate) * up (Shazeer 2020). The backward pass takes the sigmoid again, so that it need not be kept."""
-    return gate * _sigmoid(gate) * up
+def _swiglu(gate, up):
+    s = 1.0 / (1.0 + exp(mx.minimum(-gate, 80.0)))
+    return gate * s * up, s
 
 
-@swiglu.vjp
-def _(primals, dy, y):
-    gate, up = primals
-    s = _sigmoid(gate)
+@_swiglu.vjp
+def _(primals, cotangents, outputs):
+    (gate, up), dy, s = primals, cotangents[0], outputs[1]
     silu = gate * s
     return dy * up * (s + silu * (1.0 - s)), dy * silu
+
+
+def swiglu(gate, up):
+    """gate * sigmoid(gate) * up (Shazeer 2020). The sigmoid is kept for the backward pass: exp is dear."""
+    return _swiglu(gate, up)[0]
 
 
 @mx.custom_function
@@ -101,7 +101,8 @@ def cross_entropy(h, head, labels):
             logits = h @ w
             higher = mx.maximum(top, logits.max(-1, keepdims=True))
             e, fade = exp(logits - higher), mx.exp(top - higher)
-            total, pulled, top = total * fade + e.sum(-1, keepdims=True), pulled * fade + e @ w.T, higher
+            total, pulled = total * fade + e.sum(-1, keepdims=True), pulled * fade + e @ w.T
+            total, top = mx.depends([total, higher], [pulled])  # else every w waits in memory for `total` to be done
         wanted = head.rows(labels)
         return (mx.log(total) + top).sum() - (h * wanted).sum(), pulled / total - wanted
 
@@ -127,7 +128,8 @@ def kl_divergence(h, head, reference):
             w = head.matrix(i)
             log_q, log_p = h @ w - norm_q, reference @ w - norm_p
             p = exp(log_p)
-            value, gradient = value + (p * (log_p - log_q)).sum(), gradient + (exp(log_q) - p) @ w.T
+            gradient = gradient + (exp(log_q) - p) @ w.T
+            value = mx.depends([value + (p * (log_p - log_q)).sum()], [gradient])[0]
         return value, gradient
 
     return _with_gradient(both)(h)
