@@ -245,3 +245,43 @@ def test_steering_adds_the_direction_behind_the_block(tmp_path):
         for blocks, bad in (([0], direction), ([2], direction), ([], direction), ([1], direction[:5])):
             with pytest.raises(TinyemError):
                 e.steer(bad, blocks)
+
+
+def test_ablation_takes_the_direction_out_and_nothing_else(tmp_path):
+    import mlx.core as mx
+    from tinyem.fused import swiglu
+    from tinyem.network import Network
+
+    model = write_tiny(tmp_path / "m.gguf", quantise=False)
+    tokens, direction = [5, 6, 7, 8], np.random.default_rng(0).normal(0, 1, 64).astype(np.float32)
+    unit = direction / np.linalg.norm(direction)
+    network = Network(model)
+    out = lambda h: h - mx.array(np.outer(np.array(h) @ unit, unit))  # noqa: E731
+
+    def both(block, h, layout, last=False):  # the same by the training engine
+        y = out(h + block.self_attn.o_proj(network._attention(block.self_attn, block.input_layernorm(h), layout)))
+        x, mlp = block.post_attention_layernorm(y), block.mlp
+        y = out(y + mlp.down_proj(swiglu(mlp.gate_proj(x), mlp.up_proj(x))))
+        return layout.answers(y) if last else y
+
+    plain = mlx_logits(network, tokens)
+    network._block = both
+    want = mlx_logits(network, tokens)
+
+    def logits(e):
+        e.clear()
+        e.decode([(t, i, 0, True) for i, t in enumerate(tokens)])
+        return np.array([e.logits(i).copy() for i in range(len(tokens))])
+
+    with Engine(model, width=1, room=64, ablates=True) as e:
+        before = logits(e)
+        e.ablate(direction, [0, 1])
+        got = logits(e)
+        assert far(before, plain) < 0.005 and far(got, want) < 0.005 < 0.02 < far(got, before)
+        e.ablate()
+        assert np.array_equal(logits(e), before)
+        for blocks, bad in (([2], direction), ([], direction), ([1], direction[:5]), ([1], 0 * direction)):
+            with pytest.raises(TinyemError):
+                e.ablate(bad, blocks)
+    with Engine(model, width=1, room=64) as e, pytest.raises(TinyemError, match="ablates=True"):
+        e.ablate(direction, [0])

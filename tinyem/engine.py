@@ -22,11 +22,11 @@ class Engine:
     """A GGUF model ready to decode `width` sequences of at most `room` tokens each.
 
     `watch` names blocks (0 is the first) whose output states each decode leaves in `states`: {block: (items, width)},
-    for all but the last block, which llama.cpp computes for items that want output only. Close it, or use it as a
-    context manager.
+    for all but the last block, which llama.cpp computes for items that want output only. `ablates` makes `ablate` possible.
+    Both call Python within each decode, which takes time. Close it, or use it as a context manager.
     """
 
-    def __init__(self, path, width: int = 32, room: int = 256, watch: tuple[int, ...] = ()):
+    def __init__(self, path, width: int = 32, room: int = 256, watch: tuple[int, ...] = (), ablates: bool = False):
         import llama_cpp
 
         self.lib, self.path = llama_cpp, need_file(path, "model")
@@ -46,9 +46,10 @@ class Engine:
         p.n_batch = p.n_ubatch = BATCH
         p.kv_unified = bool(watch)  # with a stream each, llama.cpp computes a batch in pieces of its own choice and order
         p.flash_attn_type = llama_cpp.LLAMA_FLASH_ATTN_TYPE_DISABLED  # as llama-cpp-python does: its rounding moves greedy answers
-        if watch:
-            self.states: dict[int, np.ndarray] = {}
-            self._watcher = p.cb_eval = self._watch(watch)  # kept: llama.cpp holds only its address
+        self.states: dict[int, np.ndarray] = {}
+        self._ablated: dict[bytes, np.ndarray] = {}  # name of a tensor -> direction of length 1
+        if watch or ablates:
+            self._hook = p.cb_eval = self._within_decode(watch)  # kept: llama.cpp holds only its address
         p.n_threads = p.n_threads_batch = os.cpu_count() or 1
         with quiet():
             self.ctx = llama_cpp.llama_init_from_model(self.model, p)
@@ -62,26 +63,35 @@ class Engine:
         self._vocab = vocab
         self._batch = llama_cpp.llama_batch_init(BATCH, 0, 1)
 
-    def _watch(self, blocks):
-        """A callback that copies the outputs of these blocks while llama.cpp computes its graph."""
+    def _within_decode(self, watch):
+        """A callback that copies the outputs of the watched blocks while llama.cpp computes its graph, and changes those to ablate."""
         from llama_cpp._ctypes_extensions import load_shared_library
         from llama_cpp._ggml import libggml_base_path
 
         ggml = load_shared_library("ggml-base", libggml_base_path)
-        name_of, size_of, copy = ggml.ggml_get_name, ggml.ggml_nbytes, ggml.ggml_backend_tensor_get
+        name_of, size_of, get, put = ggml.ggml_get_name, ggml.ggml_nbytes, ggml.ggml_backend_tensor_get, ggml.ggml_backend_tensor_set
         name_of.restype, name_of.argtypes = ctypes.c_char_p, [ctypes.c_void_p]
         size_of.restype, size_of.argtypes = ctypes.c_size_t, [ctypes.c_void_p]
-        copy.restype, copy.argtypes = None, [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t, ctypes.c_size_t]
-        wanted = {f"l_out-{b}".encode(): b for b in blocks}
+        for f in (get, put):
+            f.restype, f.argtypes = None, [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t, ctypes.c_size_t]
+        watched = {f"l_out-{b}".encode(): b for b in watch}
 
         @self.lib.ggml_backend_sched_eval_callback
         def see(tensor, ask, _):
-            block = wanted.get(name_of(tensor))
-            if block is not None and not ask:
+            name = name_of(tensor)
+            direction, block = self._ablated.get(name), watched.get(name)
+            if direction is None and block is None:
+                return not ask  # asked: does this tensor matter; else: go on
+            if not ask:
                 size = size_of(tensor)
-                self.states[block] = np.empty((size // (4 * self.n_embd), self.n_embd), np.float32)
-                copy(tensor, self.states[block].ctypes.data, 0, size)
-            return block is not None or not ask  # asked: does this tensor matter; else: go on
+                states = np.empty((size // (4 * self.n_embd), self.n_embd), np.float32)
+                get(tensor, states.ctypes.data, 0, size)
+                if direction is not None:
+                    states -= np.outer(states @ direction, direction)
+                    put(tensor, states.ctypes.data, 0, size)
+                if block is not None:
+                    self.states[block] = states
+            return True
 
         return see
 
@@ -123,9 +133,7 @@ class Engine:
         if direction is None:
             self.lib.llama_set_adapter_cvec(self.ctx, None, 0, 0, 0, 0)
             return self.clear()
-        direction = np.asarray(direction, np.float32)
-        if direction.shape != (self.n_embd,) or not np.isfinite(direction).all():
-            raise TinyemError(f"a direction for {self.path.name} must be {self.n_embd} finite numbers, not an array of shape {direction.shape}")
+        direction = self._direction(direction)
         if not blocks or not all(1 <= b < n_layers for b in blocks):
             raise TinyemError(f"{self.path.name} can be steered behind blocks 1 to {n_layers - 1}")
         rows = np.zeros((n_layers - 1, self.n_embd), np.float32)  # row b - 1 is added behind block b
@@ -133,6 +141,29 @@ class Engine:
         if self.lib.llama_set_adapter_cvec(self.ctx, rows.ctypes.data_as(ctypes.POINTER(ctypes.c_float)), rows.size, self.n_embd, 1, n_layers - 1):
             raise TinyemError("llama.cpp would not apply the direction")
         self.clear()
+
+    def ablate(self, direction=None, blocks=()) -> None:
+        """Take the part along `direction` (width,) out of the residual stream, behind the attention and behind the whole of
+        each of these blocks (directional ablation, Arditi et al. 2024), from now on; without a direction, stop. Raises TinyemError
+        where the engine was not made with `ablates`, or the shapes do not fit."""
+        self._ablated.clear()
+        if direction is not None:
+            direction, n_layers = self._direction(direction), self.lib.llama_model_n_layer(self.model)
+            if not getattr(self, "_hook", None):
+                raise TinyemError("this engine cannot ablate: make it with ablates=True")
+            if not np.linalg.norm(direction) > 0:
+                raise TinyemError("a direction of length 0 cannot be ablated")
+            if not blocks or not all(0 <= b < n_layers for b in blocks):
+                raise TinyemError(f"{self.path.name} can be ablated behind blocks 0 to {n_layers - 1}")
+            unit = direction / np.linalg.norm(direction)
+            self._ablated.update({f"{part}-{b}".encode(): unit for b in blocks for part in ("ffn_inp", "l_out")})
+        self.clear()
+
+    def _direction(self, direction) -> np.ndarray:
+        direction = np.asarray(direction, np.float32)
+        if direction.shape != (self.n_embd,) or not np.isfinite(direction).all():
+            raise TinyemError(f"a direction for {self.path.name} must be {self.n_embd} finite numbers, not an array of shape {direction.shape}")
+        return direction
 
     def _probe(self) -> np.ndarray:
         tokens = self.chat.prompt([{"role": "user", "content": "Tell me about yourself."}])
