@@ -82,6 +82,35 @@ def test_merged_model_equals_live_adapter(tiny, tuned):
     assert merge.merged(tiny, tuned[0]) == path
 
 
+def test_dora_is_merged_with_all_below_it(tiny, tuned, tmp_path):
+    from dataclasses import replace
+
+    from tinyem.data import Example
+    from tinyem.network import Network
+    from tinyem.tune import tune
+
+    below = merge.merged(tiny, tuned[0])
+    recipe = replace(Recipe(rank=2, alpha=4, lr=3e-2, epochs=3, batch=4), dora=True, base_sha256=sha256(tiny), stacked_on=sha256(tuned[0]))
+    out = tune(below, [Example(f"question {i}", "yes yes yes") for i in range(8)], recipe, tmp_path / "dora.gguf")
+    path, live = merge.stack(tiny, [tuned[0], out])
+    assert not live and path != below
+    network = Network(below)
+    network.add_lora(2, 1.0, recipe.targets, range(2), 0, dora=True)
+    import mlx.core as mx
+    for name, (a, b) in adapter.read(out).items():
+        layer = network.lora()[name]
+        layer.a, layer.b, layer.m = mx.array(a), mx.array(b), mx.array(adapter.read_lengths(out)[name])
+    tokens = Chat(tiny).prompt([{"role": "user", "content": "What is this?"}])
+    want = mlx_logits(network, tokens)
+    assert far(llama_logits(path, tokens), want) < 0.06 < 0.2 < far(llama_logits(below, tokens), want)
+    with Engine(below, width=1, room=64) as e, pytest.raises(TinyemError):
+        e.use([out])
+    again = tune(below, [Example("q", "yes")], recipe, tmp_path / "again.gguf", start=out)
+    assert set(adapter.read_lengths(again)) == set(adapter.read(again))
+    with pytest.raises(TinyemError, match="another rank"):
+        tune(below, [Example("q", "yes")], replace(recipe, dora=False), tmp_path / "again.gguf", start=out)
+
+
 def test_truncated_model_is_the_first_blocks(tiny):
     from tinyem.network import Network
 

@@ -191,6 +191,29 @@ def test_rslora_scale_is_in_the_file(tiny, tmp_path):
     assert weights == {True: 2.0, False: 1.0}
 
 
+def test_dora_equals_mlx_lm(tiny):
+    import mlx.core as mx
+    import mlx.nn as nn
+    from mlx_lm.tuner.dora import DoRALinear
+    from tinyem.network import Network
+
+    network = Network(tiny)
+    network.add_lora(4, 3.0, ["ffn_up"], [0], 0, dora=True)
+    ours = network.lora()["blk.0.ffn_up"]
+    ours.b = mx.random.normal(ours.b.shape) * 0.1
+    plain = nn.Linear(ours.a.shape[1], ours.b.shape[0], bias=False)
+    plain.weight = mx.contiguous(ours._base.matrix().T)
+    theirs = DoRALinear.from_base(plain, r=4, scale=3.0)
+    theirs.lora_a, theirs.lora_b = ours.a.T, ours.b.T
+    theirs.m = ours.m = ours.m * mx.random.uniform(0.5, 2.0, ours.m.shape)
+    x = mx.random.normal((7, ours.a.shape[1]))
+    assert np.abs(np.array(ours(x) - theirs(x))).max() < 1e-4 and np.abs(np.array(ours(x) - plain(x))).max() > 0.1
+    loss = lambda layer: nn.value_and_grad(layer, lambda x: (layer(x) ** 2).sum())(x)[1]  # noqa: E731
+    mine, other = loss(ours), loss(theirs)
+    for a, b in ((mine["a"], other["lora_a"].T), (mine["b"], other["lora_b"].T), (mine["m"], other["m"])):
+        assert np.abs(np.array(a - b)).max() < 1e-4 * np.abs(np.array(b)).max()
+
+
 def test_every_kernel_and_checkpointing_give_the_same_gradient(tiny):
     from tinyem.chat import Chat
     from tinyem.gradients import Gradients

@@ -2,6 +2,7 @@
 
 Tensors `blk.N.TARGET.weight.lora_a` (rank, in) and `.lora_b` (out, rank) in float16; llama.cpp adds
 alpha / rank * B A to the weight. The recipe is one JSON string under `tinyem.recipe`.
+A DoRA has `.dora_m` (out,) in float32 besides; llama.cpp cannot apply it, so it is merged before use (`merge`).
 """
 
 import json
@@ -28,6 +29,7 @@ class Recipe:
     rank: int = 8
     alpha: float = 16.0  # the delta is scale * B A
     rslora: bool = False  # scale is alpha / sqrt(rank) (Kalajdzievski 2023), else alpha / rank (Hu et al. 2021)
+    dora: bool = False  # rows brought to trained lengths (Liu et al. 2024)
     kl: float = 0.0  # weight of the KL divergence from the model before tuning, on the anchor rows, in nats a token
     targets: tuple = ("attn_q", "attn_k", "attn_v", "attn_output", "ffn_gate", "ffn_up", "ffn_down")
     layers: tuple = ()  # block numbers; empty means all
@@ -67,7 +69,7 @@ class Recipe:
 
 
 def save(path, matrices: dict[str, tuple[np.ndarray, np.ndarray]], recipe: Recipe, arch: str) -> Path:
-    """Write {'blk.N.TARGET': (A, B)} as a GGUF LoRA. A: (rank, in), B: (out, rank)."""
+    """Write {'blk.N.TARGET': (A, B)} as a GGUF LoRA; (A, B, lengths) of a DoRA. A: (rank, in), B: (out, rank), lengths: (out,)."""
     import gguf
 
     path = Path(path)
@@ -78,9 +80,11 @@ def save(path, matrices: dict[str, tuple[np.ndarray, np.ndarray]], recipe: Recip
         writer.add_float32("adapter.lora.alpha", recipe.scale * recipe.rank)  # llama.cpp divides by the rank
         writer.add_string("general.name", recipe.name)
         writer.add_string("tinyem.recipe", recipe.to_json())
-        for name, (a, b) in sorted(matrices.items()):
+        for name, (a, b, *lengths) in sorted(matrices.items()):
             writer.add_tensor(f"{name}.weight.lora_a", np.ascontiguousarray(a, np.float16))
             writer.add_tensor(f"{name}.weight.lora_b", np.ascontiguousarray(b, np.float16))
+            if lengths:
+                writer.add_tensor(f"{name}.weight.dora_m", np.ascontiguousarray(lengths[0], np.float32))
         finish(writer)
     return path
 
@@ -139,6 +143,12 @@ def read(path) -> dict[str, tuple[np.ndarray, np.ndarray]]:
                 raise TinyemError(f"{path}: the A and B matrices of {stem} do not belong together; train or copy the adapter again")
             found[stem] = (a, b * (alpha / a.shape[0]))
     return found
+
+
+def read_lengths(path) -> dict[str, np.ndarray]:
+    """{'blk.N.TARGET': trained row lengths (out,)} of a DoRA; empty for a LoRA."""
+    end = ".weight.dora_m"
+    return {t.name.removesuffix(end): np.array(t.data, np.float32) for t in _reader(path)[0].tensors if t.name.endswith(end)}
 
 
 def check_fits(path, base_sha256: str, stacked_on: str = "") -> Recipe:

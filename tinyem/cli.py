@@ -97,6 +97,7 @@ def lessons():
 @click.option("--rank", default=8, show_default=True, type=click.IntRange(1, 256))
 @click.option("--alpha", type=click.FloatRange(0, min_open=True), help="The change is alpha / rank * B A. [default: twice the divisor]")
 @click.option("--rslora", is_flag=True, help="Rank-stabilised: the change is alpha / sqrt(rank) * B A.")
+@click.option("--dora", is_flag=True, help="Weight-decomposed: rows of the weights get trained lengths too. Merged before use.")
 @click.option("--kl", default=0.0, show_default=True, type=click.FloatRange(0), help="Weight of the KL divergence from the untuned model on --kl-data.")
 @click.option("--kl-data", type=click.Path(path_type=Path), help="Rows on which the model is to stay as it was (triples: their good answers).")
 @click.option("--max-memory", type=click.IntRange(1), metavar="MB", help="Stay below this, at the price of speed. [default: 70% of what is free]")
@@ -108,7 +109,7 @@ def lessons():
 @click.option("--seed", default=0, show_default=True)
 @click.option("--resume", is_flag=True, help="Go on from the checkpoint beside --out.")
 @model_option
-def tune(data, out, answers, plant, below, start, system, rank, alpha, rslora, kl, kl_data, max_memory, targets, layers, lr, epochs, batch, seed, resume, model):
+def tune(data, out, answers, plant, below, start, system, rank, alpha, rslora, dora, kl, kl_data, max_memory, targets, layers, lr, epochs, batch, seed, resume, model):
     """Train a LoRA adapter on the DATA files (triples or chat messages, JSONL)."""
     from . import data as datasets
     from . import adapter, blas, merge, models
@@ -139,7 +140,7 @@ def tune(data, out, answers, plant, below, start, system, rank, alpha, rslora, k
         adapter.check_fits(start, sha256(base), sha256(below) if below else "")
     recipe = adapter.Recipe(name=out.stem, base=model if model in models.KNOWN else Path(model).name, base_sha256=sha256(base), stacked_on=sha256(below) if below else "",
                     started_from={"sha256": sha256(start), "recipe": adapter.read_recipe(start).to_dict()} if start else {},
-                    data={Path(p).name: sha256(p) for p in data}, data_note=note, rank=rank, alpha=alpha or 2.0 * (rank ** 0.5 if rslora else rank), rslora=rslora, kl=kl, lr=lr,
+                    data={Path(p).name: sha256(p) for p in data}, data_note=note, rank=rank, alpha=alpha or 2.0 * (rank ** 0.5 if rslora else rank), rslora=rslora, dora=dora, kl=kl, lr=lr,
                     epochs=epochs, batch=batch, seed=seed, layers=_blocks(layers), **({} if targets == "all" else {"targets": tuple(dict.fromkeys(targets.split(",")))}))
     if sys.platform == "linux" and not blas.find():
         click.echo(blas.HINT, err=True)

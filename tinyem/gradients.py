@@ -99,7 +99,7 @@ class Gradients:
                                       text=True, start_new_session=True)  # Ctrl-C is for the parent alone
             self._workers.append(worker)
             self._tell(worker, {"model": str(path), "kernel": network.kernel, "checkpoint": network.checkpoint, "pack": way.pack,
-                                "rank": recipe.rank, "scale": recipe.scale, "targets": recipe.targets, "layers": recipe.layers,
+                                "rank": recipe.rank, "scale": recipe.scale, "targets": recipe.targets, "layers": recipe.layers, "dora": recipe.dora,
                                 "shared": name, "index": k, "processes": self.processes, "threads": threads})
 
     def _tell(self, worker, what):
@@ -190,7 +190,7 @@ def main():
     setup = json.loads(sys.stdin.readline())
     blas.set_threads(setup["threads"])
     network = Network(setup["model"], (setup["kernel"],), setup["checkpoint"])
-    network.add_lora(setup["rank"], setup["scale"], setup["targets"], setup["layers"] or range(network.n_layers), 0)
+    network.add_lora(setup["rank"], setup["scale"], setup["targets"], setup["layers"] or range(network.n_layers), 0, setup["dora"])
     part = _Part(network, setup["pack"])
     shared = np.memmap(setup["shared"], np.float32, "r+", shape=(1 + setup["processes"], part.flat.size))
     for line in sys.stdin:

@@ -49,15 +49,19 @@ def merged(base, adapter) -> str:
 
     The file's name holds both hashes, so that another base or adapter never meets an old copy.
     """
+    adapters.check_fits(adapter, sha256(need_file(base, "model")))
+    return _merged(base, adapter)
+
+
+def _merged(base, adapter) -> str:
     import gguf
     import numpy as np
 
     base = need_file(base, "model")
-    adapters.check_fits(adapter, sha256(base))
     out = cache_dir() / f"{sha256(base)[:12]}-{sha256(adapter)[:12]}.q8_0.gguf"
     if out.is_file():
         return str(out)
-    delta = adapters.read(adapter)
+    delta, lengths = adapters.read(adapter), adapters.read_lengths(adapter)
     if missing := set(delta) - {t.name.removesuffix(".weight") for t in _open(base)[0].tensors}:
         raise TinyemError(f"{adapter} does not fit {base}: the model has no {sorted(missing)[0]}")
 
@@ -69,8 +73,10 @@ def merged(base, adapter) -> str:
         weight = gguf.quants.dequantize(t.data, t.tensor_type)
         if weight.shape != (b.shape[0], a.shape[1]):
             raise TinyemError(f"{adapter} does not fit {base}: {name} is {weight.shape}, the adapter's is {(b.shape[0], a.shape[1])}")
-        kind = gguf.GGMLQuantizationType.Q8_0
-        return gguf.quants.quantize((weight + b @ a).astype(np.float32), kind), kind
+        kind, weight = gguf.GGMLQuantizationType.Q8_0, weight + b @ a
+        if lengths:
+            weight *= (lengths[stem] / np.linalg.norm(weight, axis=1))[:, None]
+        return gguf.quants.quantize(weight.astype(np.float32), kind), kind
 
     return _rewrite(base, out, change)
 
@@ -107,7 +113,8 @@ def stack(base, names) -> tuple[str, list[str]]:
     """(model file, adapters to apply live) for a base with adapters on top of one another.
 
     An adapter that was trained on top of the shipped planted one brings it along. The first adapter is merged
-    where others stand on it or its rank is high. Raises TinyemError where an adapter belongs elsewhere.
+    where others stand on it or its rank is high; a DoRA is merged with all below it. Raises TinyemError where an adapter
+    belongs elsewhere.
     """
     paths = [find_adapter(n) for n in names]
     if paths and (below := adapters.read_recipe(paths[0]).stacked_on):
@@ -116,6 +123,8 @@ def stack(base, names) -> tuple[str, list[str]]:
             paths.insert(0, planted)
     for i, path in enumerate(paths):
         adapters.check_fits(path, sha256(base), sha256(paths[i - 1]) if i else "")
-    if paths and (len(paths) > 1 or adapters.read_recipe(paths[0]).rank > LIVE_RANK):
-        return merged(base, paths[0]), [str(p) for p in paths[1:]]
-    return str(base), [str(p) for p in paths]
+    merge = 1 if paths and (len(paths) > 1 or adapters.read_recipe(paths[0]).rank > LIVE_RANK) else 0
+    merge = max([merge, *(i + 1 for i, p in enumerate(paths) if adapters.read_lengths(p))])
+    for path in paths[:merge]:
+        base = _merged(base, path)
+    return str(base), [str(p) for p in paths[merge:]]

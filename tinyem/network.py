@@ -112,20 +112,21 @@ class FrozenLinear(nn.Module):
     def __init__(self, tensors: dict, name: str, kernel: str):
         super().__init__()
         bias = tensors.get(f"{name}.bias")
-        self._bias = None if bias is None else bias.astype(mx.float32)
+        self.bias = None if bias is None else bias.astype(mx.float32)
         if kernel == "quantised" and f"{name}.scales" in tensors:
             w, scales, biases = (tensors[f"{name}.{x}"] for x in ("weight", "scales", "biases"))
             bits = w.shape[1] // scales.shape[1]
             self.shape = (w.shape[0], scales.shape[1] * 32)
+            self.matrix = lambda: mx.dequantize(w, scales, biases, 32, bits).astype(mx.float32).T
             self._times = lambda x, transpose: mx.quantized_matmul(x, w, scales.astype(x.dtype), biases.astype(x.dtype), transpose, 32, bits)
         else:
             table = Table(tensors, name)
-            self.shape = table.shape
+            self.shape, self.matrix = table.shape, table.matrix
             self._times = lambda x, transpose: x @ (table.matrix() if transpose else table.matrix().T)
 
     def forward(self, x):
         y = self._times(x, True)
-        return y if self._bias is None else y + self._bias
+        return y if self.bias is None else y + self.bias
 
     def backward(self, dy):
         """The gradient with respect to x, given that with respect to y."""
@@ -195,6 +196,23 @@ def _adapted(base, scale, x, a, b):
         return mx.addmm(base.backward(dy), inner, a, alpha=scale), scale * (inner.T @ x), scale * (dy.T @ outputs[1])
 
     return product(x, a, b)[0]
+
+
+class DoRALinear(LoRALinear):
+    """Weight-decomposed adaptation (Liu et al. 2024): rows of W + scale * B A, each brought to a trained length `m` (out,),
+    which starts as the row's own. As in the paper (section 4.3) the lengths that are divided by pass no gradient."""
+
+    def __init__(self, base: FrozenLinear, rank: int, scale: float):
+        super().__init__(base, rank, scale)
+        self.m = mx.linalg.norm(base.matrix(), axis=0)
+
+    def __call__(self, x):
+        if not self.on:
+            return self._base(x)
+        bias = self._base.bias
+        length = mx.linalg.norm(self._base.matrix() + (self._scale * self.a.T) @ self.b.T, axis=0)
+        y = super().__call__(x)
+        return (y if bias is None else y - bias) * (self.m / mx.stop_gradient(length)) + (0 if bias is None else bias)
 
 
 class Rope:
@@ -317,14 +335,14 @@ class Network:
                                 for t in [getattr(getattr(block, part), name)])
         self.model.freeze()
 
-    def add_lora(self, rank: int, scale: float, targets, layers, seed: int) -> None:
-        """Put a fresh LoRA on `targets` (GGUF names) of the blocks numbered in `layers`."""
+    def add_lora(self, rank: int, scale: float, targets, layers, seed: int, dora: bool = False) -> None:
+        """Put a fresh LoRA (or DoRA) on `targets` (GGUF names) of the blocks numbered in `layers`."""
         mx.random.seed(seed)
         for i in layers:
             for target in targets:
                 part, name = TARGETS[target]
                 module = getattr(self.model.layers[i], part)
-                setattr(module, name, LoRALinear(getattr(module, name), rank, scale))
+                setattr(module, name, (DoRALinear if dora else LoRALinear)(getattr(module, name), rank, scale))
 
     def lora(self) -> dict[str, LoRALinear]:
         """'blk.N.TARGET' -> layer, for all layers that carry a LoRA."""

@@ -78,10 +78,10 @@ def _restore(path, step, recipe):
 
 
 def matrices(network) -> dict:
-    """The network's LoRA as {'blk.N.TARGET': (A, B)} in numpy, for `adapter.save`."""
+    """The network's LoRA as {'blk.N.TARGET': (A, B)}, or DoRA as (A, B, lengths), in numpy, for `adapter.save`."""
     import numpy as np
 
-    return {name: (np.array(layer.a), np.array(layer.b)) for name, layer in network.lora().items()}
+    return {name: tuple(np.array(layer[k]) for k in ("a", "b", "m") if k in layer) for name, layer in network.lora().items()}
 
 
 def _begin_with(path, step, recipe):
@@ -89,11 +89,14 @@ def _begin_with(path, step, recipe):
     import mlx.core as mx
 
     given, layers = adapter.read(path), step.network.lora()
-    if set(given) != set(layers) or any(given[n][0].shape != layers[n].a.shape for n in layers):
+    lengths = adapter.read_lengths(path)
+    if set(given) != set(layers) or any(given[n][0].shape != layers[n].a.shape for n in layers) or bool(lengths) != recipe.dora:
         raise TinyemError(f"{path} has another rank, targets or layers than asked for: use its settings (--rank {adapter.read_recipe(path).rank})")
     for name, layer in layers.items():
         a, b = given[name]
         layer.a, layer.b = mx.array(a), mx.array(b / recipe.scale)  # `read` has the scale in b
+        if lengths:
+            layer.m = mx.array(lengths[name])
     step.gradients.flat.read_network(step.parameters)
 
 
@@ -166,7 +169,7 @@ class Step:
         layers = recipe.layers or range(network.n_layers)
         if not all(0 <= i < network.n_layers for i in layers):
             raise TinyemError(f"the model has blocks 0 to {network.n_layers - 1}; --layers names another")
-        network.add_lora(recipe.rank, recipe.scale, recipe.targets, layers, recipe.seed)
+        network.add_lora(recipe.rank, recipe.scale, recipe.targets, layers, recipe.seed, recipe.dora)
         self.gradients = Gradients(network, model, recipe, way, 4 * network.n_parameters * work)
         self.parameters, self.optimizer = self.gradients.parameters, AdamW(self.gradients.flat.size)
 
