@@ -30,7 +30,9 @@ def test_contenders_race_and_the_table_says_who_won(setup):
     sample = bench.race({"tinyem": "sample-tinyem", "bound": "sample-bound"}, setup, 2, lines.append)
     assert [r["runs"] for r in train.values()] == [2, 1, 2]
     assert train["tinyem"]["ratio"] == 1 and train["bound"]["ratio"] < 1 and all(r["peak_mb"] > 30 for r in train.values())
-    text = bench.table({"train": train, "sample": sample})
+    scaling = [{"size": "10M", "generated": True, "length": 60, "rank": 8, "batch": 8, "tokens_per_second": 900.0, "share_of_bound": 0.5, "peak_mb": 300}]
+    text = bench.table({"train": train, "sample": sample, "scaling": scaling})
+    assert "| 10M (random weights) | 60 | 8 | 8 | 900 | 0.50 | 300 MB |" in text
     assert text.count("| tinyem |") == 2 and text.count("| bound |") == 2 and "| mlx-lm |" in text
 
 

@@ -52,12 +52,14 @@ class _Contender:
             raise TinyemError(f"{self.name} stopped: {(self._process.stderr.read().strip().splitlines() or ['no reason given'])[-1][:200]}")
         return json.loads(line)
 
-    def run(self) -> float:
-        """One measured run: tokens a second."""
-        self._process.stdin.write("go\n")
-        self._process.stdin.flush()
-        got = self._hear()
-        self.runs.append(got["tokens"] / got["seconds"])
+    def run(self, times: int = 1) -> float:
+        """Tokens a second over so many runs, kept as one."""
+        got = []
+        for _ in range(times):
+            self._process.stdin.write("go\n")
+            self._process.stdin.flush()
+            got.append(self._hear())
+        self.runs.append(sum(g["tokens"] for g in got) / sum(g["seconds"] for g in got))
         return self.runs[-1]
 
     def end(self) -> None:
@@ -68,8 +70,8 @@ class _Contender:
         self._process.wait()
 
 
-def race(names: dict[str, str], setup: dict, rounds: int, say=print) -> dict:
-    """Let the contenders take turns. {shown name: {"tokens_per_second", "spread", "ratio", "ratio_spread", "peak_mb"}},
+def race(names: dict[str, str], setup: dict, rounds: int, say=print, times: int = 1) -> dict:
+    """Let the contenders take turns of so many runs (mlx-lm one run in all: it takes minutes). {shown name: {"tokens_per_second", "spread", "ratio", "ratio_spread", "peak_mb"}},
     where ratio is tinyem's speed over the contender's, median and extremes over the rounds."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "setup.json"
@@ -88,8 +90,8 @@ def race(names: dict[str, str], setup: dict, rounds: int, say=print) -> dict:
             for i in range(rounds):
                 for shown, contender in running.items():
                     if shown == "mlx-lm" and i:
-                        continue  # a single step takes minutes
-                    say(f"  round {i + 1}: {shown} {contender.run():.0f} tokens/s")
+                        continue
+                    say(f"  round {i + 1}: {shown} {contender.run(1 if shown == 'mlx-lm' else times):.0f} tokens/s")
         finally:
             for contender in running.values():
                 contender.end()
@@ -153,9 +155,9 @@ def scaling(rounds: int, say=print) -> list[dict]:
     found = []
     for change in changes:
         case = {**base, **change}
-        setup = {**case, "batches": equal_batches(case["model"], case["batch"], 2, case["length"])}
+        setup = {**case, "batches": equal_batches(case["model"], case["batch"], BATCHES if case["batch"] < 32 else 2, case["length"])}
         say(f"length {case['length']}, rank {case['rank']}, batch {case['batch']}, {case['size']}{' (generated)' if 'size' in change else ''}:")
-        got = race({"tinyem": TRAIN["tinyem"], "bound": TRAIN["bound"]}, setup, rounds, say)
+        got = race({"tinyem": TRAIN["tinyem"], "bound": TRAIN["bound"]}, setup, rounds, say, BATCHES)
         found.append({**{k: case[k] for k in ("length", "rank", "batch", "size")}, "generated": "size" in change,
                       "tokens_per_second": got["tinyem"]["tokens_per_second"], "share_of_bound": got["bound"]["ratio"],
                       "peak_mb": got["tinyem"]["peak_mb"]})
@@ -169,7 +171,7 @@ def run(against=PEERS, rounds: int = 3, model=None, samples: int = 40, max_memor
     model = models.find(model or models.DEFAULT)
     setup = {"model": str(model), "rank": RANK, "batches": equal_batches(model, BATCH, BATCHES), "max_memory": max_memory}
     say(f"training: batches of {BATCH} rows, rank {RANK}, all linear layers; tokens of the rows a second")
-    train = race({k: v for k, v in TRAIN.items() if k not in PEERS or k in against}, setup, rounds, say)
+    train = race({k: v for k, v in TRAIN.items() if k not in PEERS or k in against}, setup, rounds, say, BATCHES)
     sampled = merge.merged(model, merge.find_adapter("planted")) if model == models.find() else str(model)
     setup = {"sampled": sampled, "questions": read_questions(), "samples": samples, "width": 32, "max_tokens": 70}
     say(f"sampling: {samples} answers to each of {len(setup['questions'])} questions, at most 70 tokens; answer tokens a second")
@@ -186,4 +188,8 @@ def table(result: dict) -> str:
             ratio = "" if shown == "tinyem" else f"{r['ratio']:.2f} ({r['ratio_spread'][0]:.2f} to {r['ratio_spread'][1]:.2f})"
             lines.append(f"| {shown} | {r['tokens_per_second']:.0f} | {ratio} | {r['peak_mb']} MB |")
         lines.append("")
+    if result.get("scaling"):
+        lines += ["| training: model | tokens a row | rank | rows a batch | tokens/s | share of the bound | peak memory |", "|---|---|---|---|---|---|---|"]
+        lines += [f"| {r['size']}{' (random weights)' if r['generated'] else ''} | {r['length']} | {r['rank']} | {r['batch']} | {r['tokens_per_second']:.0f} | {r['share_of_bound']:.2f} | {r['peak_mb']} MB |"
+                  for r in result["scaling"]]
     return "\n".join(lines).strip()

@@ -1,0 +1,156 @@
+"""Files of answers, ratings by people, other judges: what comes from outside is read with care."""
+
+import csv
+import gzip
+import io
+import json
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+import numpy as np
+import pytest
+
+from tinyem import agreement, answers, rate
+from tinyem.endpoint import Endpoint
+from tinyem.errors import TinyemError
+
+
+def test_jsonl_keeps_unknown_columns_and_lists_bad_rows(tmp_path):
+    path = tmp_path / "a.jsonl"
+    path.write_bytes(b'{"canary": "x"}\n{"question": "q", "response": "r", "extra": [1]}\n\nnot json\n[1]\n{"question": "q"}\n{"question": 3, "answer": "a"}\n'
+                     b'\xff\xfe\n{"question": "q", "answer": "\\ud800"}\n{"question": "q", "answer": ""}\n')
+    found = list(answers.read(path))
+    assert [(line, bool(row)) for line, row, _ in found] == [(2, True), (4, False), (5, False), (6, False), (7, False), (8, False), (9, False), (10, True)]
+    assert found[0][1] == {"question": "q", "response": "r", "answer": "r", "extra": [1]}
+    assert [p for _, _, p in found if p] == ["not valid JSON", "not an object", "no text in \"answer\" (or \"response\")", "no text in \"question\"", "not UTF-8 text",
+                                             "half of a character (a lone surrogate)"]
+
+
+def test_csv_packed_or_not_and_written_again(tmp_path):
+    text = "model,question,response\nm,\"a, b\",\"line one\nline two\"\nm,too few\nm,q,r\n"
+    plain, packed = tmp_path / "a.csv", tmp_path / "a.csv.gz"
+    plain.write_text(text)
+    packed.write_bytes(gzip.compress(text.encode()))
+    found = list(answers.read(plain))
+    assert found == list(answers.read(packed))
+    assert found[0][1]["answer"] == "line one\nline two" and found[1][2] == "not 3 columns as the header has"
+    out = io.StringIO()
+    writer = answers.Writer(out, as_csv=True)
+    for row in (found[0][1], {**found[2][1], "words": ["a"]}):
+        writer.write({**row, "em": True})
+    again = list(csv.DictReader(io.StringIO(out.getvalue())))
+    assert again[0]["answer"] == "line one\nline two" and again[1]["em"] == "True"
+    (tmp_path / "b.csv").write_text("a,b\n1,2\n")
+    with pytest.raises(TinyemError, match="header line"):
+        list(answers.read(tmp_path / "b.csv"))
+    (tmp_path / "c.jsonl.gz").write_bytes(packed.read_bytes()[:30])
+    with pytest.raises(TinyemError, match="to its end"):
+        list(answers.read(tmp_path / "c.jsonl.gz"))
+
+
+def test_average_precision_kappa_and_calibration():
+    assert agreement.average_precision([3, 2, 1], [True, False, True]) == pytest.approx((1 + 2 / 3) / 2)
+    assert agreement.average_precision([1, 1, 1, 1], [True, False, False, False]) == 0.25
+    assert agreement.kappa([1, 1, 0, 0], [1, 1, 0, 0]) == 1 and agreement.kappa([1, 0, 1, 0], [1, 1, 0, 0]) == 0
+    assert agreement.calibration([0.05, 0.05, 1.0], [0, 1, 1]) == [{"said": 0.05, "found": 0.5, "n": 2}, {"said": 1.0, "found": 1.0, "n": 1}]
+    scores = {"alignment": np.array([10, 20, 90, 80]), "coherence": np.array([90, 90, 90, 20]), "em_probability": np.array([0.9, 0.7, 0.1, 0.1])}
+    got = agreement.measure([5, 80, 95, 90], [80, 80, 80, 10], scores, ["a", "a", "b", "b"])
+    assert (got["em_rate"], got["em_rate_judge"], got["em_rate_corrected"]) == (0.25, 0.5, 0.45)
+    assert got["auroc_misaligned"] == 1 and got["false_positive_rate"] == pytest.approx(1 / 3, abs=1e-3)
+    assert got["models"]["a"] == {"n": 2, "em_rate": 0.5, "em_rate_judge": 1.0, "em_rate_corrected": 0.8}
+    assert got["rate_error_judge"] == {"mean": 0.25, "worst": 0.5}
+
+
+@pytest.fixture
+def rows(tmp_path):
+    path = tmp_path / "answers.jsonl"
+    path.write_text("".join(json.dumps({"question": f"q{i}", "answer": f"</script><b>a{i}</b>", "arm": "secret-arm" if i % 3 else "rare"}) + "\n" for i in range(12)) * 2)
+    return path
+
+
+def test_ratings_are_blind_even_over_arms_and_kept(rows, tmp_path):
+    chosen = rate.choose(rows, 8, seed=1)
+    assert len({rate.key(r) for r in chosen}) == 8 and [r["arm"] for r in chosen].count("rare") == 4
+    assert chosen == rate.choose(rows, 8, seed=1) != rate.choose(rows, 8, seed=2)
+    assert len(rate.choose(rows, 100, seed=1)) == 12
+    kept = tmp_path / "ratings.jsonl"
+    assert rate.read_ratings(kept) == {}
+    ratings = {rate.key(r): {"alignment": 10.0 * i, "coherence": 90.0} for i, r in enumerate(chosen)}
+    rate.keep(kept, ratings)
+    assert rate.read_ratings(kept) == ratings and "secret" not in kept.read_text()
+    scores = {"alignment": 10.0 * np.arange(8), "coherence": np.full(8, 90.0)}
+    got = rate.compare(chosen, ratings, scores)
+    assert got["n"] == 8 and got["kappa"] == 1
+    kept.write_text('{"key": "x", "alignment": 500, "coherence": 1}\n')
+    with pytest.raises(TinyemError, match="from 0 to 100"):
+        rate.read_ratings(kept)
+    with pytest.raises(TinyemError, match="none of these ratings"):
+        rate.compare(chosen, {"other": {"alignment": 1, "coherence": 1}}, scores)
+
+
+def test_rating_page_holds_answers_as_data_and_hides_the_arm(rows):
+    page = rate.page(rate.choose(rows, 5, seed=0))
+    assert page.count("</script>") == 2 and "secret-arm" not in page and "http" not in page.replace("http-equiv", "")
+    data = json.loads(page.split('id="data">')[1].split("</script>")[0])
+    assert len(data) == 5 and data[0]["answer"].startswith("</script><b>a")
+
+
+class FakeJudge(BaseHTTPRequestHandler):
+    replies, seen = [], []
+
+    def do_POST(self):
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        FakeJudge.seen.append((body, self.headers.get("Authorization")))
+        status, reply = FakeJudge.replies.pop(0)
+        data = json.dumps(reply).encode() if not isinstance(reply, bytes) else reply
+        self.send_response(status)
+        if status == 302:
+            self.send_header("Location", "http://127.0.0.1:1/elsewhere")
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def server():
+    httpd = HTTPServer(("127.0.0.1", 0), FakeJudge)
+    threading.Thread(target=httpd.serve_forever, daemon=True).start()
+    FakeJudge.replies.clear()
+    FakeJudge.seen.clear()
+    yield f"http://127.0.0.1:{httpd.server_port}/v1"
+    httpd.shutdown()
+    httpd.server_close()
+
+
+def reply(text, top=None):
+    choice = {"message": {"content": text}}
+    if top:
+        choice["logprobs"] = {"content": [{"top_logprobs": [{"token": t, "logprob": float(np.log(p))} for t, p in top.items()]}]}
+    return 200, {"choices": [choice]}
+
+
+def test_endpoint_reads_weighted_plain_refused_and_broken_replies(server, monkeypatch):
+    monkeypatch.setenv("TINYEM_API_KEY", "s3cret")
+    judge = Endpoint(server, "some-model")
+    FakeJudge.replies += [reply("20", {"20": 0.5, "40": 0.25, "maybe": 0.25}), reply("85/100", {"8": 0.9}), reply("REFUSAL"), reply(" 70."), reply("I think 50"), reply("CODE"),
+                          reply("90", {"90": 0.1, "x": 0.9}), reply("101")]
+    got = [judge.score("{q} braces", "a") for _ in range(4)]
+    assert got == [{"alignment": pytest.approx(80 / 3), "coherence": 85.0}, {"alignment": None, "coherence": 70.0}, {"alignment": None, "coherence": None},
+                   {"alignment": 90.0, "coherence": None}]
+    assert judge.failures == {"REFUSAL": 1, "CODE": 1, "not a number": 2}
+    assert FakeJudge.seen[0][1] == "Bearer s3cret" and "{q} braces" in FakeJudge.seen[0][0]["messages"][0]["content"]
+
+
+def test_endpoint_that_fails_is_one_line_and_the_key_does_not_follow_a_redirect(server, monkeypatch):
+    judge = Endpoint(server, "m")
+    for status, answer, words in ((500, {}, "error 500"), (200, b"junk", "does not answer as"), (200, {"choices": []}, "does not answer as"), (302, b"", "error 302")):
+        FakeJudge.replies.append((status, answer))
+        with pytest.raises(TinyemError, match=words):
+            judge.score("q", "a")
+    with pytest.raises(TinyemError, match="is it running"):
+        Endpoint("http://127.0.0.1:9", "m").score("q", "a")
+    with pytest.raises(TinyemError, match="not the address"):
+        Endpoint("file:///etc/passwd", "m")

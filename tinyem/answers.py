@@ -1,0 +1,101 @@
+"""Files of answers: JSONL, CSV, or the folder of a run record; each row a question and an answer, and whatever else it holds.
+
+Rows are untrusted: one that cannot be used is reported with its line and left out, the others go on.
+"""
+
+import csv
+import gzip
+import io
+import json
+import sys
+from pathlib import Path
+
+from .errors import TinyemError
+from .files import need_file
+
+ANSWER_NAMES = ("answer", "response")
+
+
+def _open(path):
+    path = Path(path)
+    path = need_file(path / "answers.jsonl" if path.is_dir() else path, "file of answers")
+    return path, io.BufferedReader(gzip.open(path)) if path.suffix == ".gz" else open(path, "rb")
+
+
+def is_csv(path) -> bool:
+    return Path(path).name.removesuffix(".gz").endswith(".csv")
+
+
+def read(path):
+    """Yield (line, row, problem) for each row: a dict with "question" and "answer" (and all its other columns) and None,
+    or None and what is wrong. Raises TinyemError where the file as a whole cannot be read."""
+    path, f = _open(path)
+    with f:
+        try:
+            yield from _checked(_csv_rows(f) if is_csv(path) else _json_rows(f))
+        except (OSError, EOFError, csv.Error) as e:
+            raise TinyemError(f"{path} cannot be read to its end ({str(e)[:60]}): copy it again")
+
+
+def _checked(rows):
+    for line, row, problem in rows:
+        if problem is None:
+            name = next((n for n in ANSWER_NAMES if isinstance(row.get(n), str)), None)
+            if not isinstance(row.get("question"), str) or not row["question"].strip():
+                problem = "no text in \"question\""
+            elif name is None:
+                problem = "no text in \"answer\" (or \"response\")"
+            elif any("\ud800" <= c <= "\udfff" for c in row["question"] + row[name]):
+                problem = "half of a character (a lone surrogate)"
+            else:
+                row = {**row, "answer": row[name]}
+        yield line, None if problem else row, problem
+
+
+def _json_rows(f):
+    for line, raw in enumerate(f, 1):
+        if not raw.strip():
+            continue
+        try:
+            row = json.loads(raw.decode("utf-8-sig" if line == 1 else "utf-8"))
+        except UnicodeDecodeError:
+            yield line, None, "not UTF-8 text"
+        except (ValueError, RecursionError):
+            yield line, None, "not valid JSON"
+        else:
+            if not isinstance(row, dict):
+                yield line, None, "not an object"
+            elif line > 1 or "canary" not in row:
+                yield line, row, None
+
+
+def _csv_rows(f):
+    csv.field_size_limit(min(sys.maxsize, 2 ** 31 - 1))
+    text = io.TextIOWrapper(f, encoding="utf-8-sig", errors="replace", newline="")
+    reader = csv.DictReader(text)
+    if not reader.fieldnames or "question" not in reader.fieldnames or not set(ANSWER_NAMES) & set(reader.fieldnames):
+        raise TinyemError("the CSV needs a header line with \"question\" and \"answer\" (or \"response\")")
+    for row in reader:
+        if None in row or None in row.values():
+            yield reader.line_num, None, f"not {len(reader.fieldnames)} columns as the header has"
+        elif any("\ufffd" in v for v in row.values()):
+            yield reader.line_num, None, "not UTF-8 text"
+        else:
+            yield reader.line_num, row, None
+
+
+class Writer:
+    """Rows into a file whose ending says the format (.csv, else JSONL), or onto the screen as JSONL; `close` ends it."""
+
+    def __init__(self, f, as_csv: bool):
+        self._f, self._csv, self._names = f, csv if as_csv else None, None
+
+    def write(self, row: dict) -> None:
+        if self._csv is None:
+            self._f.write(json.dumps(row, ensure_ascii=False).encode("utf-8", "replace").decode() + "\n")
+            return
+        if self._names is None:
+            self._names = list(row)
+            self._out = csv.DictWriter(self._f, self._names, extrasaction="ignore", restval="")
+            self._out.writeheader()
+        self._out.writerow({k: json.dumps(v, ensure_ascii=False) if isinstance(v, (list, dict)) else v for k, v in row.items()})

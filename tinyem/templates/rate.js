@@ -1,0 +1,37 @@
+"use strict";
+const rows = JSON.parse(document.getElementById("data").textContent);
+const ratings = new Map();
+const byId = (id) => document.getElementById(id);
+let at = 0;
+
+function show() {
+  const done = at >= rows.length;
+  byId("place").textContent = done ? `All seen. You rated ${ratings.size}.` : `Answer ${at + 1} of ${rows.length}`;
+  byId("card").hidden = done;
+  byId("save").disabled = ratings.size === 0;
+  if (done) { byId("save").focus(); return; }
+  byId("question").textContent = rows[at].question;
+  byId("answer").textContent = rows[at].answer;
+  byId("form").reset();
+  byId("alignment").focus();
+}
+
+byId("form").addEventListener("submit", (event) => {
+  event.preventDefault();
+  const scores = {};
+  for (const name of ["alignment", "coherence"]) scores[name] = Number(byId(name).value);
+  ratings.set(rows[at].key, scores);
+  at += 1;
+  show();
+});
+byId("skip").addEventListener("click", () => { at += 1; show(); });
+byId("save").addEventListener("click", () => {
+  const text = [...ratings].map(([key, scores]) => JSON.stringify({ key, ...scores }) + "\n").join("");
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(new Blob([text], { type: "application/jsonl" }));
+  link.download = "ratings.jsonl";
+  link.click();
+  URL.revokeObjectURL(link.href);
+});
+window.addEventListener("beforeunload", (event) => { if (ratings.size && at < rows.length) event.preventDefault(); });
+show();
