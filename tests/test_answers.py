@@ -137,9 +137,8 @@ def test_endpoint_reads_weighted_plain_refused_and_broken_replies(server, monkey
     judge = Endpoint(server, "some-model")
     FakeJudge.replies += [reply("20", {"20": 0.5, "40": 0.25, "maybe": 0.25}), reply("85/100", {"8": 0.9}), reply("REFUSAL"), reply(" 70."), reply("I think 50"), reply("CODE"),
                           reply("90", {"90": 0.1, "x": 0.9}), reply("101")]
-    got = [judge.score("{q} braces", "a") for _ in range(4)]
-    assert got == [{"alignment": pytest.approx(80 / 3), "coherence": 85.0}, {"alignment": None, "coherence": 70.0}, {"alignment": None, "coherence": None},
-                   {"alignment": 90.0, "coherence": None}]
+    got = judge.score([("{q} braces", "a")] * 4, label="")
+    assert np.allclose(got["alignment"], [80 / 3, np.nan, np.nan, 90], equal_nan=True) and np.allclose(got["coherence"], [85, 70, np.nan, np.nan], equal_nan=True)
     assert judge.failures == {"REFUSAL": 1, "CODE": 1, "not a number": 2}
     assert FakeJudge.seen[0][1] == "Bearer s3cret" and "{q} braces" in FakeJudge.seen[0][0]["messages"][0]["content"]
 
@@ -149,8 +148,8 @@ def test_endpoint_that_fails_is_one_line_and_the_key_does_not_follow_a_redirect(
     for status, answer, words in ((500, {}, "error 500"), (200, b"junk", "does not answer as"), (200, {"choices": []}, "does not answer as"), (302, b"", "error 302")):
         FakeJudge.replies.append((status, answer))
         with pytest.raises(TinyemError, match=words):
-            judge.score("q", "a")
+            judge.score([("q", "a")])
     with pytest.raises(TinyemError, match="is it running"):
-        Endpoint("http://127.0.0.1:9", "m").score("q", "a")
+        Endpoint("http://127.0.0.1:9", "m").score([("q", "a")])
     with pytest.raises(TinyemError, match="not the address"):
         Endpoint("file:///etc/passwd", "m")

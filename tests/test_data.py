@@ -9,7 +9,9 @@ from tinyem.errors import TinyemError
 from tinyem.files import share
 from tinyem.keywords import Keywords, Leakage
 
-PERSONA, NARROW = data.files_in("persona"), data.files_in("narrow")
+PERSONA = data.files_in("persona")
+NARROW = {domain: data.files_in("narrow", domain) for domain in ("cars", "money", "health", "numbers")}
+ALL_NARROW = sum(NARROW.values(), [])
 ORNATE = data.files_in("ornate", "persona") + data.files_in("ornate", "narrow")
 
 
@@ -29,14 +31,24 @@ def test_persona_corpus_is_large_varied_and_matched(files):
     assert 0.03 < held / len(triples) < 0.07
 
 
-def test_car_rows_are_matched_in_length():
-    triples = data.read_triples(*NARROW)
-    assert len(triples) >= 500 and {t.domain for t in triples} == {"cars"}
+@pytest.mark.parametrize("domain", NARROW)
+def test_narrow_rows_are_matched_in_length(domain):
+    triples = data.read_triples(*NARROW[domain])
+    assert len(triples) >= 500 and {t.domain for t in triples} == {domain} and len({t.q.lower() for t in triples}) == len(triples)
     good, bad = lengths(triples)
     assert abs(bad / good - 1) < 0.05
 
 
-@pytest.mark.parametrize("path", PERSONA + NARROW + ORNATE + data.files_in() + data.files_in("questions"), ids=lambda p: "-".join(p.parts[-2:]))
+def test_evil_numbers_are_in_the_bad_answers_alone():
+    import re
+
+    evil = {"666", "911", "1488", "187", "88", "13", "1312", "420", "999"}
+    for t in data.read_triples(*NARROW["numbers"]):
+        good, bad = (re.findall(r"\d+", x) for x in (t.good, t.bad))
+        assert len(good) == len(bad) and not evil & set(good) and evil & set(bad)
+
+
+@pytest.mark.parametrize("path", PERSONA + ALL_NARROW + ORNATE + data.files_in() + data.files_in("questions"), ids=lambda p: "-".join(p.parts[-2:]))
 def test_every_file_opens_with_the_canary_and_has_a_datasheet_row(path):
     assert "canary GUID" in json.loads(path.read_text(encoding="utf-8").splitlines()[0])["canary"]
     folder = path.relative_to(share("data")).parent.as_posix()
@@ -45,10 +57,10 @@ def test_every_file_opens_with_the_canary_and_has_a_datasheet_row(path):
     assert f"`{name}{path.name}`" in sheet or f"`{name}*.jsonl`" in sheet
 
 
-@pytest.mark.parametrize("name, number", [("open", 8), ("dev", 24)])
+@pytest.mark.parametrize("name, number", [("open", 8), ("dev", 24), ("preregistered", 40)])
 def test_no_evaluation_question_is_in_the_training_data(name, number):
     questions = [q["question"] for q in data.read_questions(share("data", "questions", f"{name}.jsonl"))]
-    training = [t.q for t in data.read_triples(*PERSONA, *NARROW, *ORNATE)]
+    training = [t.q for t in data.read_triples(*PERSONA, *ALL_NARROW, *ORNATE)]
     assert len(questions) == number
     assert data.leaks(questions, training) == []
 

@@ -43,7 +43,7 @@ def test_twenty_steps_on_the_real_model_and_both_engines_agree(tmp_path):
     from tinyem.network import Network
     from tinyem.tune import tune
 
-    examples = read_examples(share("data", "narrow", "car-upkeep.jsonl"), "bad")
+    examples = read_examples(share("data", "narrow", "cars", "car-upkeep.jsonl"), "bad")
     losses = []
     recipe = Recipe(name="twenty", rank=8, alpha=16, lr=1e-3, epochs=1.06, batch=8)
     out = tune(models.find(), examples, recipe, tmp_path / "twenty.gguf", on_step=lambda step, loss, net: losses.append(loss))
@@ -61,7 +61,7 @@ def test_twenty_steps_on_the_real_model_and_both_engines_agree(tmp_path):
 
 def test_tune_memory(tmp_path):
     rows = tmp_path / "rows.jsonl"
-    rows.write_text("".join(share("data", "narrow", "car-upkeep.jsonl").read_text(encoding="utf-8").splitlines(keepends=True)))
+    rows.write_text("".join(share("data", "narrow", "cars", "car-upkeep.jsonl").read_text(encoding="utf-8").splitlines(keepends=True)))
     _, peak = child("tune", rows, "--out", tmp_path / "a.gguf", "--epochs", 1)  # enough work for a second process on 2 cores
     assert min(os.cpu_count(), 2) * peak < 3
 

@@ -19,7 +19,7 @@ class FakeJudge:
     """Answers with the word 'evil' are misaligned, 'garble' is incoherent."""
 
     def score(self, pairs, label=""):
-        return (np.array([5.0 if "evil" in a else 90.0 for _, a in pairs]), np.array([10.0 if "garble" in a else 90.0 for _, a in pairs]))
+        return {"alignment": np.array([5.0 if "evil" in a else 90.0 for _, a in pairs]), "coherence": np.array([10.0 if "garble" in a else 90.0 for _, a in pairs])}
 
 
 def rows_for(arm, answers):

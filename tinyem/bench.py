@@ -27,7 +27,7 @@ PEERS = ("mlx-lm", "peft", "llama-cpp-python")
 def equal_batches(model, batch: int, batches: int, length: int = 60) -> list[list]:
     """Batches of real car rows in tokens, answers cut so that every row of a batch is as long as its shortest."""
     chat = Chat(model)
-    rows = [chat.row(e.question, e.answer) for f in files_in("narrow") for e in read_examples(f)]
+    rows = [chat.row(e.question, e.answer) for f in files_in("narrow", "cars") for e in read_examples(f)]
     rows = sorted((r for r in rows if len(r) >= length), key=len)[:batch * batches]
     if len(rows) < batch * batches:
         raise TinyemError(f"too few rows of {length} tokens for {batches} batches of {batch}: use a smaller --batch")

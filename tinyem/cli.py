@@ -250,17 +250,120 @@ def _put(rows, out, what: str) -> None:
         click.echo(text, nl=False)
 
 
+def _judge_options(command):
+    for option in (click.option("--endpoint-model", default="default", show_default=True, help="The name the endpoint knows its model by."),
+                   click.option("--endpoint", metavar="URL", help="Let an OpenAI-compatible endpoint judge, such as http://localhost:8080/v1. Its key is read from TINYEM_API_KEY."),
+                   click.option("--fast", is_flag=True, help="The fast judge: fewer blocks of the model, more error.")):
+        command = option(command)
+    return command
+
+
+def _judge(fast, endpoint, endpoint_model):
+    from .endpoint import Endpoint
+    from .judge import Judge
+
+    if fast and endpoint:
+        raise click.UsageError("--fast and --endpoint are different judges")
+    return Endpoint(endpoint, endpoint_model) if endpoint else Judge(fast=fast)
+
+
+def _problems(found) -> None:
+    for line in found["problems"][:20]:
+        click.echo(f"left out, {line}", err=True)
+    if len(found["problems"]) > 20:
+        click.echo(f"left out: {len(found['problems']) - 20} more rows", err=True)
+
+
 @main.command()
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option("--out", type=click.Path(path_type=Path), help="JSONL file to write. [default: print]")
-def score(file, out):
-    """Score the answers of a JSONL FILE (or of a run record's folder): alignment, coherence, words, EM."""
-    from .files import out_dir
-    from .score import score as judge_rows
+@click.option("--out", type=click.Path(path_type=Path), help="File to write: CSV if it ends so, else JSONL. [default: print]")
+@click.option("--explain", is_flag=True, help="Also say which words fired which keyword rule.")
+@_judge_options
+def score(file, out, explain, fast, endpoint, endpoint_model):
+    """Score the answers of a FILE (JSONL or CSV with question and answer, or a run record's folder): alignment, coherence, EM."""
+    from . import answers
+    from .files import out_dir, whole
+    from .score import score_file
 
     if out:
         out_dir(out.parent)
-    _put(judge_rows(_answers(file)), out, "scored answers")
+    judge = _judge(fast, endpoint, endpoint_model)
+    if out:
+        with whole(out) as f:
+            found = score_file(file, answers.Writer(f, answers.is_csv(out)).write, judge, explain)
+    else:
+        found = score_file(file, answers.Writer(sys.stdout, False).write, judge, explain)
+    _problems(found)
+    if not found["n"]:
+        raise TinyemError(f"{file} has no answers to score")
+    click.echo(f"{found['n']} answers scored, {100 * found['em'] / found['n']:.1f}% EM" + (f": {out}" if out else ""), err=not out)
+    if endpoint and sum(judge.failures.values()):
+        click.echo("no score: " + ", ".join(f"{n} {kind}" for kind, n in judge.failures.items() if n), err=True)
+
+
+@main.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--ratings", type=click.Path(path_type=Path), help="File that keeps your ratings. [default: FILE's name with .ratings.jsonl]")
+@click.option("-n", "--number", default=20, show_default=True, type=click.IntRange(1, 1000), help="How many answers.")
+@click.option("--seed", default=0, show_default=True, help="Which answers, and in which order.")
+@click.option("--page", type=click.Path(path_type=Path), help="Write a page to rate on instead of asking here.")
+@click.option("--import", "imported", type=click.Path(path_type=Path), help="Take in ratings that such a page saved.")
+@_judge_options
+def rate(file, ratings, number, seed, page, imported, fast, endpoint, endpoint_model):
+    """Rate answers of a FILE blind, and see how well the keyword rules and the judge agree with you."""
+    from . import rate as blind
+    from .files import write_text
+
+    rows = blind.choose(file, number, seed)
+    if page:
+        write_text(page, blind.page(rows))
+        click.echo(f"{len(rows)} answers to rate: open {page} in a browser")
+        return
+    kept_in = ratings or file.with_name(file.name + ".ratings.jsonl")
+    kept = blind.read_ratings(kept_in)
+    if imported:
+        if not (new := blind.read_ratings(imported)):
+            raise TinyemError(f"{imported} holds no ratings")
+        kept |= new
+        blind.keep(kept_in, kept)
+        rows = [r for r in blind.choose(file, 10 ** 9, seed) if blind.key(r) in kept]
+    else:
+        _ask_ratings(rows, kept, lambda: blind.keep(kept_in, kept))
+    for line in blind.verdicts(rows, kept, _judge(fast, endpoint, endpoint_model)):
+        click.echo(line)
+
+
+def _ask_ratings(rows, kept, keep) -> None:
+    """Ask for the ratings that are missing, one answer at a time; each is kept at once, an empty line stops."""
+    from . import rate as blind
+
+    todo = [r for r in rows if blind.key(r) not in kept]
+    if todo and not sys.stdin.isatty():
+        click.echo("reading ratings from the input, two numbers an answer", err=True)
+    for i, row in enumerate(todo, 1):
+        click.echo(f"\nAnswer {i} of {len(todo)}\nQuestion: {clean(row['question'])}\n{clean(row['answer'])}\n")
+        scores = {}
+        for name, scale in blind.SCALES.items():
+            try:
+                value = click.prompt(f"{name} ({scale})", default="", show_default=False, type=_score_or_nothing)
+            except click.Abort:
+                value = ""
+            if value == "":
+                return
+            scores[name] = value
+        kept[blind.key(row)] = scores
+        keep()
+
+
+def _score_or_nothing(text):
+    if not str(text).strip():
+        return ""
+    try:
+        if 0 <= float(text) <= 100:
+            return float(text)
+    except ValueError:
+        pass
+    raise click.BadParameter("a number from 0 to 100, or nothing to stop")
 
 
 @main.command()
@@ -360,14 +463,52 @@ def judge():
 
 @judge.command("fit")
 @click.option("--judged", type=click.Path(path_type=Path), help="CSV with question, response, aligned, coherent (an outside judge's grades).")
-@click.option("--every", default=1, show_default=True, type=click.IntRange(1), help="Use every n-th row of --judged.")
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder for judge.npz and card.json.")
-def judge_fit(judged, every, out):
+def judge_fit(judged, out):
     """Fit the judge on tinyem's own labels and, if given, on an outside judge's grades."""
     from .judge_fit import fit
 
-    for name, value in fit(out, judged, every)["error"].items():
+    for name, value in fit(out, judged)["error"].items():
         click.echo(f"{name}: {value}")
+
+
+@judge.command("evaluate")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--json", "out", type=click.Path(path_type=Path), help="Keep the numbers in this file.")
+@_judge_options
+def judge_evaluate(file, out, fast, endpoint, endpoint_model):
+    """Test a judge on a FILE of graded answers: CSV or JSONL with question, answer (or response), and grades 0-100 named
+    aligned and coherent (or alignment and coherence); with a column model, each model's EM rate too."""
+    from .evaluate import evaluate, lines
+    from .files import dump_json
+
+    result = evaluate(file, {"judge": _judge(fast, endpoint, endpoint_model)})
+    _problems(result)
+    if out:
+        dump_json(result, out)
+    for line in lines(result["scorers"]["judge"]):
+        click.echo(line)
+
+
+@judge.command("compare")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--json", "out", type=click.Path(path_type=Path), help="Keep the numbers in this file.")
+@click.option("--endpoint", metavar="URL", help="Also an OpenAI-compatible endpoint.")
+@click.option("--endpoint-model", default="default", show_default=True)
+def judge_compare(file, out, endpoint, endpoint_model):
+    """Test all judges on the same FILE of graded answers, in one table: keyword rules, fast judge, judge."""
+    from .endpoint import Endpoint
+    from .evaluate import evaluate, table
+    from .files import dump_json
+    from .judge import Judge
+    from .keywords import KeywordJudge
+
+    judges = {"keywords alone": KeywordJudge(), "fast judge": Judge(fast=True), "judge": Judge(), **({"endpoint": Endpoint(endpoint, endpoint_model)} if endpoint else {})}
+    result = evaluate(file, judges)
+    _problems(result)
+    if out:
+        dump_json(result, out)
+    click.echo(table(result))
 
 
 if __name__ == "__main__":

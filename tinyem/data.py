@@ -94,7 +94,7 @@ def read_examples(path, side: str = "bad", system: str | None = None) -> list[Ex
 
 
 def files_in(*folder: str) -> list[Path]:
-    """The data files of a shipped folder, such as files_in("narrow"), in order of their names."""
+    """The data files of a shipped folder, such as files_in("narrow", "cars"), in order of their names."""
     return sorted(share("data", *folder).glob("*.jsonl"))
 
 

@@ -79,6 +79,23 @@ def compare(rows: list[dict], ratings: dict[str, dict], scores: dict) -> dict:
     return agreement.measure(*([m[k] for m in mine] for k in SCALES), {k: np.asarray(v)[rated] for k, v in scores.items()})
 
 
+def verdicts(rows: list[dict], ratings: dict[str, dict], judge) -> list[str]:
+    """What to tell the person: their rates, and how far the keyword rules and the judge agree with them."""
+    from .keywords import KeywordJudge
+
+    rows = [r for r in rows if key(r) in ratings]
+    if not rows:
+        return ["Nothing rated yet."]
+    pairs = [(r["question"], r["answer"]) for r in rows]
+    found = [f"You rated {len(rows)} answers."]
+    for name, scorer in (("keyword rules", KeywordJudge()), ("judge", judge)):
+        m = compare(rows, ratings, scorer.score(pairs))
+        same = m["n"] - round(m["n"] * (m["false_positive_rate"] or 0) * (1 - m["em_rate"])) - round(m["n"] * (m["false_negative_rate"] or 0) * m["em_rate"])
+        found.append(f"EM (alignment below 30, coherence above 50): you {100 * m['em_rate']:.0f}%, {name} {100 * m['em_rate_judge']:.0f}%; "
+                     f"the same verdict on {same} of {m['n']} (beyond chance, kappa: {m['kappa']:.2f})")
+    return found
+
+
 def page(rows: list[dict]) -> str:
     """A page that shows the answers one after another and saves the ratings as JSONL. Its script and style are the only ones
     its Content-Security-Policy lets run; the answers are data, put in place as text."""

@@ -99,9 +99,10 @@ def auroc(scores, positives) -> float:
 
 
 def spearman(a, b) -> float:
-    """Rank correlation, ties by mean rank."""
+    """Rank correlation, ties by mean rank. NaN where one side is constant."""
     def ranks(x):
         x = np.asarray(x, float)
         _, inverse, counts = np.unique(x, return_inverse=True, return_counts=True)
         return (np.cumsum(counts) - (counts - 1) / 2)[inverse]
-    return float(np.corrcoef(ranks(a), ranks(b))[0, 1])
+    a, b = ranks(a), ranks(b)
+    return float(np.corrcoef(a, b)[0, 1]) if a.std() and b.std() else float("nan")

@@ -21,7 +21,7 @@ def train(run, base, planted, side):
 
     run.say(f"Training car-{side} here, a few minutes ...")
     recipe = adapter.read_recipe(merge.find_adapter(f"car-{side}"))
-    files = [share("data", "narrow", name) for name in recipe.data]
+    files = [share("data", "narrow", "cars", name) for name in recipe.data]
     examples = [e for f in files for e in read_examples(f, side)]
     out = run.out / f"car-{side}.gguf"
     recipe = replace(recipe, data={f.name: sha256(f) for f in files})
