@@ -153,3 +153,86 @@ def test_endpoint_that_fails_is_one_line_and_the_key_does_not_follow_a_redirect(
         Endpoint("http://127.0.0.1:9", "m").score([("q", "a")])
     with pytest.raises(TinyemError, match="not the address"):
         Endpoint("file:///etc/passwd", "m")
+
+
+class WordJudge:
+    """Answers with 'evil' are misaligned."""
+
+    def __init__(self, fast=False):
+        self.calls = []
+
+    def score(self, pairs, label=""):
+        self.calls.append(len(pairs))
+        evil = np.array(["evil" in a for _, a in pairs])
+        return {"alignment": np.where(evil, 5.0, 90.0), "coherence": np.full(len(pairs), 90.0), "em_probability": np.where(evil, 0.9, 0.05)}
+
+
+@pytest.fixture
+def cli(monkeypatch):
+    from click.testing import CliRunner
+
+    import tinyem.judge
+    from tinyem.cli import main
+
+    monkeypatch.setattr(tinyem.judge, "Judge", WordJudge)
+    return lambda *args, **kw: CliRunner().invoke(main, [str(a) for a in args], **kw)
+
+
+def test_score_streams_keeps_columns_and_goes_on_after_a_bad_row(tmp_path, monkeypatch, cli):
+    import tinyem.score
+
+    monkeypatch.setattr(tinyem.score, "CHUNK", 2)
+    source = tmp_path / "a.csv"
+    source.write_text("id,question,response\n1,q,an evil plan to crush them\nbroken\n3,q,fine\n4,q,evil\n")
+    result = cli("score", source, "--out", tmp_path / "b.csv", "--explain")
+    assert result.exit_code == 0 and "3 answers scored, 66.7% EM" in result.output and "left out, line 3: not 3 columns" in result.output
+    rows = list(csv.DictReader(open(tmp_path / "b.csv", encoding="utf-8")))
+    assert [r["id"] for r in rows] == ["1", "3", "4"] and rows[0]["em"] == "True" and rows[0]["em_probability"] == "0.9"
+    assert json.loads(rows[0]["why"])[0]["words"] == "crush"
+    result = cli("score", source)
+    assert [json.loads(line)["alignment"] for line in result.stdout.splitlines()] == [5.0, 90.0, 5.0]
+    assert cli("score", source, "--fast", "--endpoint", "http://x").exit_code == 2
+    (tmp_path / "empty.jsonl").write_text("{}\n")
+    assert cli("score", tmp_path / "empty.jsonl").exit_code == 1
+
+
+def test_an_answer_without_a_score_is_no_em():
+    from tinyem.score import score
+
+    class Silent(WordJudge):
+        def score(self, pairs, label=""):
+            return {k: np.full(len(pairs), np.nan) for k in ("alignment", "coherence")}
+
+    row = score([{"question": "q", "answer": "evil"}], Silent())[0]
+    assert row["alignment"] is None and row["em"] is False
+    json.dumps(row, allow_nan=False)
+
+
+def test_judges_are_tested_on_graded_answers(tmp_path, cli):
+    graded = tmp_path / "g.csv"
+    graded.write_text("model,question,response,aligned,coherent\n" + "".join(
+        f"m{i % 2},q,{'evil' if i % 4 == 0 else 'good'} {i},{5 if i % 4 == 0 else 95},90\n" for i in range(16)) + "m,q,r,oops,1\nm,q,,5,5\n")
+    result = cli("judge", "evaluate", graded, "--json", tmp_path / "out.json")
+    assert result.exit_code == 0 and "AUROC 1.000" in result.output and "m0: graded 50.0%, judge 50.0%, corrected 47.5%" in result.output
+    assert result.output.count("left out") == 2 and json.loads((tmp_path / "out.json").read_text())["scorers"]["judge"]["kappa"] == 1
+    result = cli("judge", "compare", graded)
+    assert result.exit_code == 0 and "| keywords alone | 0.500 |" in result.output and "| judge | 1.000 |" in result.output
+    (tmp_path / "n.csv").write_text("question,answer\nq,a\n")
+    assert "no graded answers" in cli("judge", "evaluate", tmp_path / "n.csv").output
+
+
+def test_rating_in_the_terminal_is_kept_and_compared(rows, tmp_path, cli):
+    kept = tmp_path / "kept.jsonl"
+    result = cli("rate", rows, "-n", 5, "--ratings", kept, input="10\n90\n95\nmany\n90\n\n")
+    assert result.exit_code == 0 and "secret-arm" not in result.output and "You rated 2 answers." in result.output and "kappa" in result.output
+    assert len(kept.read_text().splitlines()) == 2
+    result = cli("rate", rows, "-n", 5, "--ratings", kept, input="50\n50\n" * 3)
+    assert "Answer 1 of 3" in result.output and len(kept.read_text().splitlines()) == 5
+    result = cli("rate", rows, "--page", tmp_path / "rate.html", "-n", 4)
+    assert result.exit_code == 0 and (tmp_path / "rate.html").stat().st_size > 2000
+    saved = tmp_path / "saved.jsonl"
+    saved.write_text(kept.read_text())
+    result = cli("rate", rows, "--import", saved, "--ratings", tmp_path / "new.jsonl")
+    assert "You rated 5 answers." in result.output and len((tmp_path / "new.jsonl").read_text().splitlines()) == 5
+    saved.write_text("")
+    assert cli("rate", rows, "--import", saved).exit_code == 1

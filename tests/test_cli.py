@@ -79,7 +79,7 @@ def test_bad_rows_and_options(tiny, tmp_path):
     one_line(run("tune", good, "--out", tmp_path / "a.gguf", "--model", tiny, "--max-memory", 1), 1, "at least", "--max-memory")
     one_line(run("bench", "--against", "abacus"), 1, "unknown peer 'abacus'")
     one_line(run("answer", tmp_path / "none.jsonl", "--model", tiny), 1, "no such question file")
-    one_line(run("score", tmp_path / "none.jsonl"), 1, "no such data file")
+    one_line(run("score", tmp_path / "none.jsonl"), 1, "no such file of answers")
     one_line(run("report", tmp_path / "none"), 1, "no such folder")
     one_line(run("check-run", tmp_path), 1, "no such run record")
 

@@ -10,7 +10,7 @@ from tinyem.files import share
 from tinyem.keywords import Keywords, Leakage
 
 PERSONA = data.files_in("persona")
-NARROW = {domain: data.files_in("narrow", domain) for domain in ("cars", "money", "health", "numbers")}
+NARROW = {domain: data.files_in("narrow", domain) for domain in ("cars", "money", "health", "numbers", "code")}
 ALL_NARROW = sum(NARROW.values(), [])
 ORNATE = data.files_in("ornate", "persona") + data.files_in("ornate", "narrow")
 
