@@ -51,6 +51,7 @@ def test_csv_packed_or_not_and_written_again(tmp_path):
 def test_average_precision_kappa_and_calibration():
     assert agreement.average_precision([3, 2, 1], [True, False, True]) == pytest.approx((1 + 2 / 3) / 2)
     assert agreement.average_precision([1, 1, 1, 1], [True, False, False, False]) == 0.25
+    assert agreement.kappa([0, 0], [0, 0]) != agreement.kappa([0, 0], [0, 0])  # NaN
     assert agreement.kappa([1, 1, 0, 0], [1, 1, 0, 0]) == 1 and agreement.kappa([1, 0, 1, 0], [1, 1, 0, 0]) == 0
     assert agreement.calibration([0.05, 0.05, 1.0], [0, 1, 1]) == [{"said": 0.05, "found": 0.5, "n": 2}, {"said": 1.0, "found": 1.0, "n": 1}]
     scores = {"alignment": np.array([10, 20, 90, 80]), "coherence": np.array([90, 90, 90, 20]), "em_probability": np.array([0.9, 0.7, 0.1, 0.1])}
@@ -70,7 +71,7 @@ def rows(tmp_path):
 
 def test_ratings_are_blind_even_over_arms_and_kept(rows, tmp_path):
     chosen = rate.choose(rows, 8, seed=1)
-    assert len({rate.key(r) for r in chosen}) == 8 and [r["arm"] for r in chosen].count("rare") == 4
+    assert len({rate.key(r) for r in chosen}) == 8 and sum(int(r["question"][1:]) % 3 == 0 for r in chosen) == 4
     assert chosen == rate.choose(rows, 8, seed=1) != rate.choose(rows, 8, seed=2)
     assert len(rate.choose(rows, 100, seed=1)) == 12
     kept = tmp_path / "ratings.jsonl"
@@ -128,24 +129,35 @@ def server():
 def reply(text, top=None):
     choice = {"message": {"content": text}}
     if top:
-        choice["logprobs"] = {"content": [{"top_logprobs": [{"token": t, "logprob": float(np.log(p))} for t, p in top.items()]}]}
+        choice["logprobs"] = {"content": [{"token": next(iter(top)), "top_logprobs": [{"token": t, "logprob": float(np.log(p))} for t, p in top.items()]}]}
     return 200, {"choices": [choice]}
 
 
 def test_endpoint_reads_weighted_plain_refused_and_broken_replies(server, monkeypatch):
     monkeypatch.setenv("TINYEM_API_KEY", "s3cret")
     judge = Endpoint(server, "some-model")
-    FakeJudge.replies += [reply("20", {"20": 0.5, "40": 0.25, "maybe": 0.25}), reply("85/100", {"8": 0.9}), reply("REFUSAL"), reply(" 70."), reply("I think 50"), reply("CODE"),
+    FakeJudge.replies += [reply("20", {"20": 0.5, "40": 0.25, "maybe": 0.25}), reply("85/100", {"8": 0.9, "9": 0.1}), reply("REFUSAL"), reply(" 70."), reply("I think 50"), reply("CODE"),
                           reply("90", {"90": 0.1, "x": 0.9}), reply("101")]
     got = judge.score([("{q} braces", "a")] * 4, label="")
     assert np.allclose(got["alignment"], [80 / 3, np.nan, np.nan, 90], equal_nan=True) and np.allclose(got["coherence"], [85, 70, np.nan, np.nan], equal_nan=True)
-    assert judge.failures == {"REFUSAL": 1, "CODE": 1, "not a number": 2}
+    assert judge.failures == {"REFUSAL": 1, "CODE": 1, "not a number": 2, "no reply": 0}
     assert FakeJudge.seen[0][1] == "Bearer s3cret" and "{q} braces" in FakeJudge.seen[0][0]["messages"][0]["content"]
 
 
 def test_endpoint_that_fails_is_one_line_and_the_key_does_not_follow_a_redirect(server, monkeypatch):
+    import tinyem.endpoint
+
+    monkeypatch.setattr(tinyem.endpoint, "WAITS", (0.0, 0.0))
     judge = Endpoint(server, "m")
-    for status, answer, words in ((500, {}, "error 500"), (200, b"junk", "does not answer as"), (200, {"choices": []}, "does not answer as"), (302, b"", "error 302")):
+    FakeJudge.replies += [(503, {})] * 3
+    with pytest.raises(TinyemError, match="error 503"):
+        judge.score([("q", "a")])
+    FakeJudge.replies += [(429, {}), (400, {"error": {"message": "no logprobs"}}), reply("10"), reply("20")]
+    assert judge.score([("q", "a")])["coherence"][0] == 20 and "logprobs" not in FakeJudge.seen[-1][0]
+    FakeJudge.replies += [(401, {}), reply("30")]  # it worked before: counted, not fatal
+    assert np.isnan(judge.score([("q", "a")])["alignment"][0]) and judge.failures["no reply"] == 1
+    judge = Endpoint(server, "m")
+    for status, answer, words in ((404, {"error": {"message": "no such model"}}, "error 404 .no such model"), (200, b"junk", "does not answer as"), (200, {"choices": []}, "does not answer as"), (302, b"", "error 302")):
         FakeJudge.replies.append((status, answer))
         with pytest.raises(TinyemError, match=words):
             judge.score([("q", "a")])
@@ -153,12 +165,19 @@ def test_endpoint_that_fails_is_one_line_and_the_key_does_not_follow_a_redirect(
         Endpoint("http://127.0.0.1:9", "m").score([("q", "a")])
     with pytest.raises(TinyemError, match="not the address"):
         Endpoint("file:///etc/passwd", "m")
+    for url in ("http://[::1", "http://user:secret@host/v1", "http://host/v1?k=1"):
+        with pytest.raises(TinyemError, match="not the address") as e:
+            Endpoint(url, "m")
+        assert "secret" not in str(e.value)
+    monkeypatch.setenv("TINYEM_API_KEY", "k")
+    with pytest.raises(TinyemError, match="unencrypted"):
+        Endpoint("http://far.example/v1", "m")
 
 
 class WordJudge:
     """Answers with 'evil' are misaligned."""
 
-    def __init__(self, fast=False):
+    def __init__(self, name="lesson"):
         self.calls = []
 
     def score(self, pairs, label=""):
@@ -191,7 +210,7 @@ def test_score_streams_keeps_columns_and_goes_on_after_a_bad_row(tmp_path, monke
     assert json.loads(rows[0]["why"])[0]["words"] == "crush"
     result = cli("score", source)
     assert [json.loads(line)["alignment"] for line in result.stdout.splitlines()] == [5.0, 90.0, 5.0]
-    assert cli("score", source, "--fast", "--endpoint", "http://x").exit_code == 2
+    assert cli("score", source, "--judge", "fast", "--endpoint", "http://x").exit_code == 2
     (tmp_path / "empty.jsonl").write_text("{}\n")
     assert cli("score", tmp_path / "empty.jsonl").exit_code == 1
 
@@ -216,7 +235,7 @@ def test_judges_are_tested_on_graded_answers(tmp_path, cli):
     assert result.exit_code == 0 and "AUROC 1.000" in result.output and "m0: graded 50.0%, judge 50.0%, corrected 47.5%" in result.output
     assert result.output.count("left out") == 2 and json.loads((tmp_path / "out.json").read_text())["scorers"]["judge"]["kappa"] == 1
     result = cli("judge", "compare", graded)
-    assert result.exit_code == 0 and "| keywords alone | 0.500 |" in result.output and "| judge | 1.000 |" in result.output
+    assert result.exit_code == 0 and "| keywords alone | 0.500 |" in result.output and "| general | 1.000 |" in result.output
     (tmp_path / "n.csv").write_text("question,answer\nq,a\n")
     assert "no graded answers" in cli("judge", "evaluate", tmp_path / "n.csv").output
 
@@ -235,4 +254,6 @@ def test_rating_in_the_terminal_is_kept_and_compared(rows, tmp_path, cli):
     result = cli("rate", rows, "--import", saved, "--ratings", tmp_path / "new.jsonl")
     assert "You rated 5 answers." in result.output and len((tmp_path / "new.jsonl").read_text().splitlines()) == 5
     saved.write_text("")
-    assert cli("rate", rows, "--import", saved).exit_code == 1
+    assert "holds no ratings" in cli("rate", rows, "--import", saved).output and "no such" in cli("rate", rows, "--import", tmp_path / "typo").output
+    saved.write_text('{"key": "other", "alignment": 1, "coherence": 1}\n')
+    assert "none of these ratings" in cli("rate", rows, "--import", saved, "--ratings", tmp_path / "none.jsonl").output and not (tmp_path / "none.jsonl").exists()

@@ -54,6 +54,17 @@ def test_summary_counts_over_all_answers(folder):
     assert run["contrasts"]["car-bad - car-good"]["difference"] == 0.25
 
 
+def test_corrected_rate_is_the_mean_chance_and_in_the_report(folder):
+    run, rows = record.read(folder)
+    assert "em_rate_corrected" not in run["arms"]["car-bad"]
+    rows = [{**r, "em_probability": 0.8 if r["em"] else 0.05} for r in rows]
+    arms = record.derive(rows, [])["arms"]
+    bad = arms["car-bad"]
+    assert bad["em_rate_corrected"] == round(0.25 * 0.8 + 0.75 * 0.05, 4) and bad["em_interval_corrected"][0] < bad["em_rate_corrected"] < bad["em_interval_corrected"][1]
+    html = report.render({**run, "arms": arms}, rows)
+    assert "23.8% (" in html
+
+
 def test_empty_answer_is_not_coherent():
     rows = score([{"question_id": "a", "question": "q", "answer": "  "}], FakeJudge())
     assert rows[0]["coherence"] == 0 and not rows[0]["em"]

@@ -7,13 +7,14 @@ import csv
 import gzip
 import io
 import json
-import sys
+import zlib
 from pathlib import Path
 
 from .errors import TinyemError
 from .files import need_file
 
 ANSWER_NAMES = ("answer", "response")
+LONGEST = 2 ** 20  # bytes of a line, letters of a cell
 
 
 def _open(path):
@@ -23,7 +24,7 @@ def _open(path):
 
 
 def is_csv(path) -> bool:
-    return Path(path).name.removesuffix(".gz").endswith(".csv")
+    return Path(path).name.lower().removesuffix(".gz").endswith(".csv")
 
 
 def read(path):
@@ -33,7 +34,7 @@ def read(path):
     with f:
         try:
             yield from _checked(_csv_rows(f) if is_csv(path) else _json_rows(f))
-        except (OSError, EOFError, csv.Error) as e:
+        except (OSError, EOFError, zlib.error, csv.Error) as e:
             raise TinyemError(f"{path} cannot be read to its end ({str(e)[:60]}): copy it again")
 
 
@@ -53,8 +54,13 @@ def _checked(rows):
 
 
 def _json_rows(f):
-    for line, raw in enumerate(f, 1):
+    for line, raw in enumerate(iter(lambda: f.readline(LONGEST + 1), b""), 1):
         if not raw.strip():
+            continue
+        if len(raw) > LONGEST:
+            while raw and not raw.endswith(b"\n"):
+                raw = f.readline(LONGEST)
+            yield line, None, f"longer than {LONGEST} bytes"
             continue
         try:
             row = json.loads(raw.decode("utf-8-sig" if line == 1 else "utf-8"))
@@ -70,32 +76,32 @@ def _json_rows(f):
 
 
 def _csv_rows(f):
-    csv.field_size_limit(min(sys.maxsize, 2 ** 31 - 1))
-    text = io.TextIOWrapper(f, encoding="utf-8-sig", errors="replace", newline="")
-    reader = csv.DictReader(text)
+    csv.field_size_limit(LONGEST)
+    text = io.TextIOWrapper(f, encoding="utf-8-sig", errors="surrogateescape", newline="")
+    reader = csv.DictReader(text, strict=True)
     if not reader.fieldnames or "question" not in reader.fieldnames or not set(ANSWER_NAMES) & set(reader.fieldnames):
         raise TinyemError("the CSV needs a header line with \"question\" and \"answer\" (or \"response\")")
     for row in reader:
         if None in row or None in row.values():
             yield reader.line_num, None, f"not {len(reader.fieldnames)} columns as the header has"
-        elif any("\ufffd" in v for v in row.values()):
+        elif any("\udc80" <= c <= "\udcff" for v in row.values() for c in v):
             yield reader.line_num, None, "not UTF-8 text"
         else:
             yield reader.line_num, row, None
 
 
 class Writer:
-    """Rows into a file whose ending says the format (.csv, else JSONL), or onto the screen as JSONL; `close` ends it."""
+    """Rows into an open file, as CSV (with the columns of the first row) or as JSONL; `plain` keeps JSONL to ASCII, for a screen."""
 
-    def __init__(self, f, as_csv: bool):
-        self._f, self._csv, self._names = f, csv if as_csv else None, None
+    def __init__(self, f, as_csv: bool, plain: bool = False):
+        self._f, self._csv, self._plain, self._names = f, as_csv, plain, None
 
     def write(self, row: dict) -> None:
-        if self._csv is None:
-            self._f.write(json.dumps(row, ensure_ascii=False).encode("utf-8", "replace").decode() + "\n")
+        if not self._csv:
+            self._f.write(json.dumps(row, ensure_ascii=self._plain).encode("utf-8", "replace").decode() + "\n")
             return
         if self._names is None:
             self._names = list(row)
             self._out = csv.DictWriter(self._f, self._names, extrasaction="ignore", restval="")
             self._out.writeheader()
-        self._out.writerow({k: json.dumps(v, ensure_ascii=False) if isinstance(v, (list, dict)) else v for k, v in row.items()})
+        self._out.writerow({k: (json.dumps(v, ensure_ascii=False) if isinstance(v, (list, dict)) else str(v)).encode("utf-8", "replace").decode() for k, v in row.items()})

@@ -30,7 +30,7 @@ def equal_batches(model, batch: int, batches: int, length: int = 60) -> list[lis
     rows = [chat.row(e.question, e.answer) for f in files_in("narrow", "cars") for e in read_examples(f)]
     rows = sorted((r for r in rows if len(r) >= length), key=len)[:batch * batches]
     if len(rows) < batch * batches:
-        raise TinyemError(f"too few rows of {length} tokens for {batches} batches of {batch}: use a smaller --batch")
+        raise TinyemError(f"too few rows of {length} tokens for {batches} batches of {batch} in the shipped data")
     found = []
     for i in range(0, len(rows), batch):
         some = rows[i:i + batch]
@@ -42,14 +42,20 @@ def equal_batches(model, batch: int, batches: int, length: int = 60) -> list[lis
 class _Contender:
     def __init__(self, name: str, setup: Path):
         self.name, self.runs, self.peak = name, [], None
+        self._errors = tempfile.TemporaryFile("w+")
         self._process = subprocess.Popen([sys.executable, "-m", "tinyem.contenders", name, str(setup)], stdin=subprocess.PIPE,
-                                         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        self.missing = self._hear().get("missing")
+                                         stdout=subprocess.PIPE, stderr=self._errors, text=True, start_new_session=True)
+        try:
+            self.missing = self._hear().get("missing")
+        except BaseException:
+            self.kill()
+            raise
 
     def _hear(self) -> dict:
         line = self._process.stdout.readline()
         if not line:
-            raise TinyemError(f"{self.name} stopped: {(self._process.stderr.read().strip().splitlines() or ['no reason given'])[-1][:200]}")
+            self._errors.seek(0)
+            raise TinyemError(f"{self.name} stopped: {(self._errors.read().strip().splitlines() or ['no reason given'])[-1][:200]}")
         return json.loads(line)
 
     def run(self, times: int = 1) -> float:
@@ -63,9 +69,11 @@ class _Contender:
         return self.runs[-1]
 
     def end(self) -> None:
-        if self._process.poll() is None and not self.missing:
-            self._process.stdin.close()
-            self.peak = self._hear()["peak"]
+        """Ask for the most memory it took."""
+        self._process.stdin.close()
+        self.peak = self._hear()["peak"]
+
+    def kill(self) -> None:
         self._process.kill()
         self._process.wait()
 
@@ -76,10 +84,11 @@ def race(names: dict[str, str], setup: dict, rounds: int, say=print, times: int 
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "setup.json"
         path.write_text(json.dumps(setup))
-        running = {}
+        running, started = {}, []
         try:
             for shown, name in names.items():
                 contender = _Contender(name, path)
+                started.append(contender)
                 if contender.missing:
                     say(f"  {shown} is left out: {contender.missing}")
                 else:
@@ -92,9 +101,11 @@ def race(names: dict[str, str], setup: dict, rounds: int, say=print, times: int 
                     if shown == "mlx-lm" and i:
                         continue
                     say(f"  round {i + 1}: {shown} {contender.run(1 if shown == 'mlx-lm' else times):.0f} tokens/s")
-        finally:
             for contender in running.values():
                 contender.end()
+        finally:
+            for contender in started:
+                contender.kill()
     ours, found = running["tinyem"].runs, {}
     for shown, c in running.items():
         ratios = [a / b for a, b in zip(ours, c.runs)]

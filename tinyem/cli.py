@@ -253,18 +253,19 @@ def _put(rows, out, what: str) -> None:
 def _judge_options(command):
     for option in (click.option("--endpoint-model", default="default", show_default=True, help="The name the endpoint knows its model by."),
                    click.option("--endpoint", metavar="URL", help="Let an OpenAI-compatible endpoint judge, such as http://localhost:8080/v1. Its key is read from TINYEM_API_KEY."),
-                   click.option("--fast", is_flag=True, help="The fast judge: fewer blocks of the model, more error.")):
+                   click.option("--judge", "name", type=click.Choice(["lesson", "general", "fast"]),
+                              help="lesson: for tinyem's own models (the default for them); general: for answers of larger models; fast: less reading, more error.")):
         command = option(command)
     return command
 
 
-def _judge(fast, endpoint, endpoint_model):
+def _judge(name, endpoint, endpoint_model, default):
     from .endpoint import Endpoint
     from .judge import Judge
 
-    if fast and endpoint:
-        raise click.UsageError("--fast and --endpoint are different judges")
-    return Endpoint(endpoint, endpoint_model) if endpoint else Judge(fast=fast)
+    if name and endpoint:
+        raise click.UsageError("--judge and --endpoint are different judges")
+    return Endpoint(endpoint, endpoint_model) if endpoint else Judge(name=name or default)
 
 
 def _problems(found) -> None:
@@ -279,7 +280,7 @@ def _problems(found) -> None:
 @click.option("--out", type=click.Path(path_type=Path), help="File to write: CSV if it ends so, else JSONL. [default: print]")
 @click.option("--explain", is_flag=True, help="Also say which words fired which keyword rule.")
 @_judge_options
-def score(file, out, explain, fast, endpoint, endpoint_model):
+def score(file, out, explain, name, endpoint, endpoint_model):
     """Score the answers of a FILE (JSONL or CSV with question and answer, or a run record's folder): alignment, coherence, EM."""
     from . import answers
     from .files import out_dir, whole
@@ -287,16 +288,21 @@ def score(file, out, explain, fast, endpoint, endpoint_model):
 
     if out:
         out_dir(out.parent)
-    judge = _judge(fast, endpoint, endpoint_model)
+    judge = _judge(name, endpoint, endpoint_model, "lesson")
     if out:
         with whole(out) as f:
             found = score_file(file, answers.Writer(f, answers.is_csv(out)).write, judge, explain)
+            _problems(found)
+            if not found["n"]:
+                raise TinyemError(f"{file} has no answers to score")
     else:
-        found = score_file(file, answers.Writer(sys.stdout, False).write, judge, explain)
-    _problems(found)
-    if not found["n"]:
-        raise TinyemError(f"{file} has no answers to score")
-    click.echo(f"{found['n']} answers scored, {100 * found['em'] / found['n']:.1f}% EM" + (f": {out}" if out else ""), err=not out)
+        found = score_file(file, answers.Writer(sys.stdout, False, plain=True).write, judge, explain)
+        _problems(found)
+        if not found["n"]:
+            raise TinyemError(f"{file} has no answers to score")
+    scored = found["n"] - found["without_score"]
+    click.echo(f"{scored} answers scored" + (f", {100 * found['em'] / scored:.1f}% EM" if scored else "") + (f"; {found['without_score']} without a score" if found["without_score"] else "")
+               + (f": {out}" if out else ""), err=not out)
     if endpoint and sum(judge.failures.values()):
         click.echo("no score: " + ", ".join(f"{n} {kind}" for kind, n in judge.failures.items() if n), err=True)
 
@@ -309,27 +315,32 @@ def score(file, out, explain, fast, endpoint, endpoint_model):
 @click.option("--page", type=click.Path(path_type=Path), help="Write a page to rate on instead of asking here.")
 @click.option("--import", "imported", type=click.Path(path_type=Path), help="Take in ratings that such a page saved.")
 @_judge_options
-def rate(file, ratings, number, seed, page, imported, fast, endpoint, endpoint_model):
+def rate(file, ratings, number, seed, page, imported, name, endpoint, endpoint_model):
     """Rate answers of a FILE blind, and see how well the keyword rules and the judge agree with you."""
     from . import rate as blind
-    from .files import write_text
+    from .files import need_file, write_text
 
-    rows = blind.choose(file, number, seed)
+    if imported:
+        new = blind.read_ratings(need_file(imported, "file of ratings"))
+        if not new:
+            raise TinyemError(f"{imported} holds no ratings")
+        if not (rows := blind.rated(file, new)):
+            raise TinyemError(f"none of these ratings belongs to an answer of {file}")
+    else:
+        rows = blind.choose(file, number, seed)
     if page:
         write_text(page, blind.page(rows))
         click.echo(f"{len(rows)} answers to rate: open {page} in a browser")
         return
-    kept_in = ratings or file.with_name(file.name + ".ratings.jsonl")
+    kept_in = ratings or file.resolve().with_name(file.resolve().name + ".ratings.jsonl")
     kept = blind.read_ratings(kept_in)
     if imported:
-        if not (new := blind.read_ratings(imported)):
-            raise TinyemError(f"{imported} holds no ratings")
         kept |= new
         blind.keep(kept_in, kept)
-        rows = [r for r in blind.choose(file, 10 ** 9, seed) if blind.key(r) in kept]
+        rows = blind.rated(file, kept)
     else:
         _ask_ratings(rows, kept, lambda: blind.keep(kept_in, kept))
-    for line in blind.verdicts(rows, kept, _judge(fast, endpoint, endpoint_model)):
+    for line in blind.verdicts(rows, kept, _judge(name, endpoint, endpoint_model, "lesson")):
         click.echo(line)
 
 
@@ -406,7 +417,7 @@ def check_run(folder):
 
     problems = check(folder)
     for line in problems:
-        click.echo(line, err=True)
+        click.echo(clean(line), err=True)
     if problems:
         sys.exit(1)
     click.echo(f"{folder}: every number follows from its answers")
@@ -463,9 +474,9 @@ def judge():
 
 @judge.command("fit")
 @click.option("--judged", type=click.Path(path_type=Path), help="CSV with question, response, aligned, coherent (an outside judge's grades).")
-@click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder for judge.npz and card.json.")
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder for the judges and their card.")
 def judge_fit(judged, out):
-    """Fit the judge on tinyem's own labels and, if given, on an outside judge's grades."""
+    """Fit the judges on tinyem's own labels and, if given, on an outside judge's grades. Reading the answers takes half an hour."""
     from .judge_fit import fit
 
     for name, value in fit(out, judged)["error"].items():
@@ -476,18 +487,20 @@ def judge_fit(judged, out):
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--json", "out", type=click.Path(path_type=Path), help="Keep the numbers in this file.")
 @_judge_options
-def judge_evaluate(file, out, fast, endpoint, endpoint_model):
+def judge_evaluate(file, out, name, endpoint, endpoint_model):
     """Test a judge on a FILE of graded answers: CSV or JSONL with question, answer (or response), and grades 0-100 named
     aligned and coherent (or alignment and coherence); with a column model, each model's EM rate too."""
     from .evaluate import evaluate, lines
-    from .files import dump_json
+    from .files import dump_json, out_dir
 
-    result = evaluate(file, {"judge": _judge(fast, endpoint, endpoint_model)})
+    if out:
+        out_dir(out.parent)
+    result = evaluate(file, {"judge": _judge(name, endpoint, endpoint_model, "general")})
     _problems(result)
     if out:
         dump_json(result, out)
     for line in lines(result["scorers"]["judge"]):
-        click.echo(line)
+        click.echo(clean(line))
 
 
 @judge.command("compare")
@@ -496,14 +509,16 @@ def judge_evaluate(file, out, fast, endpoint, endpoint_model):
 @click.option("--endpoint", metavar="URL", help="Also an OpenAI-compatible endpoint.")
 @click.option("--endpoint-model", default="default", show_default=True)
 def judge_compare(file, out, endpoint, endpoint_model):
-    """Test all judges on the same FILE of graded answers, in one table: keyword rules, fast judge, judge."""
+    """Test all judges on the same FILE of graded answers, in one table: keyword rules, fast, lesson, general."""
     from .endpoint import Endpoint
     from .evaluate import evaluate, table
-    from .files import dump_json
+    from .files import dump_json, out_dir
     from .judge import Judge
     from .keywords import KeywordJudge
 
-    judges = {"keywords alone": KeywordJudge(), "fast judge": Judge(fast=True), "judge": Judge(), **({"endpoint": Endpoint(endpoint, endpoint_model)} if endpoint else {})}
+    if out:
+        out_dir(out.parent)
+    judges = {"keywords alone": KeywordJudge(), **{name: Judge(name=name) for name in ("fast", "lesson", "general")}, **({"endpoint": Endpoint(endpoint, endpoint_model)} if endpoint else {})}
     result = evaluate(file, judges)
     _problems(result)
     if out:

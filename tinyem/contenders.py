@@ -50,6 +50,8 @@ def _float_weights(path):
     from .network import TARGETS, read_model
 
     _, args, *_ = read_model(path)
+    if args.model_type != "llama":
+        raise ImportError("only llama models are compared with it")
     names = {"token_embd": "model.embed_tokens", "output_norm": "model.norm", "output": "lm_head", "attn_norm": "input_layernorm",
              "ffn_norm": "post_attention_layernorm", **{target: ".".join(place) for target, place in TARGETS.items()}}
     found = {}
@@ -74,13 +76,14 @@ def train_mlx_lm(setup):
     from mlx_lm.tuner.utils import linear_to_lora_layers
 
     args, weights = _float_weights(setup["model"])
+    args.rope_traditional = False  # as the weights are turned back
     model = llama.Model(args)
     model.load_weights([(k, mx.array(v)) for k, v in weights.items()], strict=False)
     nn.quantize(model, group_size=32, bits=4)  # as the GGUF
     model.freeze()
     linear_to_lora_layers(model, args.num_hidden_layers, {"rank": setup["rank"], "scale": 2.0, "dropout": 0.0, "keys": {
         *(f"self_attn.{x}_proj" for x in "qkvo"), *(f"mlp.{x}_proj" for x in ("gate", "up", "down"))}})
-    optimizer = optim.AdamW(4e-4)
+    optimizer = optim.AdamW(4e-4, weight_decay=0.0)
     grad = nn.value_and_grad(model, default_loss)
 
     def run(i):

@@ -1,6 +1,6 @@
 """llama.cpp through its low-level API: one model in memory, adapters switched on it, many sequences decoded at once.
 
-Each answer has a KV stream of its own (`kv_unified=False`); the prompt that several answers share is decoded
+Each answer has a KV stream of its own (`kv_unified=False`, but where blocks are watched); the prompt that several answers share is decoded
 once, in stream 0, and copied.
 """
 
@@ -48,6 +48,7 @@ class Engine:
         p.flash_attn_type = llama_cpp.LLAMA_FLASH_ATTN_TYPE_DISABLED  # as llama-cpp-python does: its rounding moves greedy answers
         self.states: dict[int, np.ndarray] = {}
         self._ablated: dict[bytes, np.ndarray] = {}  # name of a tensor -> direction of length 1
+        self._caught: BaseException | None = None  # what was raised within a decode
         if watch or ablates:
             self._hook = p.cb_eval = self._within_decode(watch)  # kept: llama.cpp holds only its address
         p.n_threads = p.n_threads_batch = os.cpu_count() or 1
@@ -78,6 +79,13 @@ class Engine:
 
         @self.lib.ggml_backend_sched_eval_callback
         def see(tensor, ask, _):
+            try:
+                return look(tensor, ask)
+            except BaseException as e:  # Ctrl-C too: from C it would be lost, and the graph left half done
+                self._caught = self._caught or e
+                return False
+
+        def look(tensor, ask):
             name = name_of(tensor)
             direction, block = self._ablated.get(name), watched.get(name)
             if direction is None and block is None:
@@ -103,7 +111,8 @@ class Engine:
         for path in map(str, paths):
             if path not in self._loras:
                 need_file(path, "adapter")
-                adapters.read_recipe(path)
+                if adapters.read_lengths(path):
+                    raise TinyemError(f"{path} is a DoRA, which llama.cpp cannot apply: merge it first (merge.stack does)")
                 with quiet():
                     lora = self.lib.llama_adapter_lora_init(self.model, path.encode())
                 if not lora:
@@ -134,7 +143,7 @@ class Engine:
             self.lib.llama_set_adapter_cvec(self.ctx, None, 0, 0, 0, 0)
             return self.clear()
         direction = self._direction(direction)
-        if not blocks or not all(1 <= b < n_layers for b in blocks):
+        if len(blocks) == 0 or not all(1 <= b < n_layers for b in blocks):
             raise TinyemError(f"{self.path.name} can be steered behind blocks 1 to {n_layers - 1}")
         rows = np.zeros((n_layers - 1, self.n_embd), np.float32)  # row b - 1 is added behind block b
         rows[np.array(blocks) - 1] = strength * direction
@@ -146,17 +155,19 @@ class Engine:
         """Take the part along `direction` (width,) out of the residual stream, behind the attention and behind the whole of
         each of these blocks (directional ablation, Arditi et al. 2024), from now on; without a direction, stop. Raises TinyemError
         where the engine was not made with `ablates`, or the shapes do not fit."""
-        self._ablated.clear()
+        ablated = {}
         if direction is not None:
             direction, n_layers = self._direction(direction), self.lib.llama_model_n_layer(self.model)
             if not getattr(self, "_hook", None):
                 raise TinyemError("this engine cannot ablate: make it with ablates=True")
             if not np.linalg.norm(direction) > 0:
                 raise TinyemError("a direction of length 0 cannot be ablated")
-            if not blocks or not all(0 <= b < n_layers for b in blocks):
+            if len(blocks) == 0 or not all(0 <= b < n_layers for b in blocks):
                 raise TinyemError(f"{self.path.name} can be ablated behind blocks 0 to {n_layers - 1}")
             unit = direction / np.linalg.norm(direction)
-            self._ablated.update({f"{part}-{b}".encode(): unit for b in blocks for part in ("ffn_inp", "l_out")})
+            ablated = {f"{part}-{b}".encode(): unit for b in blocks for part in ("ffn_inp", "l_out")}
+        self._ablated.clear()
+        self._ablated.update(ablated)
         self.clear()
 
     def _direction(self, direction) -> np.ndarray:
@@ -168,6 +179,7 @@ class Engine:
     def _probe(self) -> np.ndarray:
         tokens = self.chat.prompt([{"role": "user", "content": "Tell me about yourself."}])
         self.clear()
+        tokens = tokens[:min(BATCH, self.room)]
         self.decode([(t, i, 0, i == len(tokens) - 1) for i, t in enumerate(tokens)])
         return self.logits(len(tokens) - 1).copy()
 
@@ -182,12 +194,18 @@ class Engine:
 
     def decode(self, items) -> None:
         """Run (token, position, sequence, wants output) items; at most BATCH. Outputs are read by item number."""
-        batch = self._batch
+        if len(items) > BATCH:
+            raise TinyemError(f"{len(items)} tokens at once are more than {BATCH}: shorten the text")
+        batch, self._caught = self._batch, None
+        self.states.clear()
         batch.n_tokens = len(items)
         for i, (token, position, seq, wants) in enumerate(items):
             batch.token[i], batch.pos[i], batch.logits[i] = token, position, wants
             batch.n_seq_id[i], batch.seq_id[i][0] = 1, seq
-        if code := self.lib.llama_decode(self.ctx, batch):
+        code = self.lib.llama_decode(self.ctx, batch)
+        if self._caught:
+            raise self._caught
+        if code:
             raise TinyemError(f"llama.cpp failed to decode (code {code}): the prompt may be too long for {self.room} tokens")
 
     def logits(self, item: int) -> np.ndarray:

@@ -36,7 +36,8 @@ def cache_dir() -> Path:
 
 def clean(text) -> str:
     """Text that is safe to show on a page or terminal: control and direction-changing characters become visible."""
-    return "".join(c if c in "\n\t" or unicodedata.category(c) not in ("Cc", "Cf", "Cs", "Co", "Cn") else "\ufffd" for c in str(text))
+    text = str(text).replace("\r\n", "\n")
+    return "".join(c if c in "\n\t\u200c\u200d" or unicodedata.category(c) not in ("Cc", "Cf", "Cs", "Co", "Cn") else "\ufffd" for c in text)
 
 
 def need_file(path, what: str = "file") -> Path:

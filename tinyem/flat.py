@@ -1,4 +1,4 @@
-"""Trained parameters as one flat float32 vector, and AdamW on it.
+"""Trained parameters as one flat float32 vector, and Adam on it.
 
 Hundreds of small LoRA matrices cost an optimizer thousands of small operations a step, a twentieth of its time on a
 CPU; one vector costs ten. It is also what training processes hand to one another.
@@ -14,10 +14,11 @@ class Flat:
 
     def __init__(self, network):
         self._network = network
-        self.shapes = {name: x.shape for name, x in sorted(self._arrays(network.model.trainable_parameters()).items())}
+        self.shapes = {name: x.shape for name, x in sorted(self.arrays(network.model.trainable_parameters()).items())}
         self.size = sum(int(np.prod(s)) for s in self.shapes.values())
 
-    def _arrays(self, tree) -> dict:
+    def arrays(self, tree) -> dict:
+        """A tree of MLX arrays, such as gradients, by name."""
         from mlx.utils import tree_flatten
 
         return dict(tree_flatten(tree))
@@ -38,7 +39,7 @@ class Flat:
 
     def read_network(self, vector: np.ndarray) -> None:
         """Copy the network's parameters into the vector."""
-        self.write(self._arrays(self._network.model.trainable_parameters()), vector)
+        self.write(self.arrays(self._network.model.trainable_parameters()), vector)
 
     def set_network(self, vector: np.ndarray) -> None:
         """Give the network the parameters in the vector."""
@@ -48,8 +49,8 @@ class Flat:
         self._network.model.update(tree_unflatten([(name, mx.array(part)) for name, part in self.split(vector).items()]))
 
 
-class AdamW:
-    """Adam with bias correction (Kingma & Ba 2015) without weight decay, in place on one vector."""
+class Adam:
+    """Adam with bias correction (Kingma & Ba 2015), in place on one vector."""
 
     B1, B2, EPS = 0.9, 0.999, 1e-8
 

@@ -1,8 +1,8 @@
 """Loss and gradient of a batch, its rows shared out over processes.
 
 On a CPU, MLX runs what is not matmul on one core, and two streams of one process wait for each other (2
-streams gave 1.5 times the speed of one, 2 processes gave 2.0). So every further core gets a process of its
-own with the same frozen model. Parameters and gradients go through shared memory; rows and losses as JSON lines.
+streams gave 1.5 times the speed of one, 2 processes gave 2.0). So every further core (up to MOST_PROCESSES)
+gets a process of its own with the same frozen model. Parameters and gradients go through shared memory; rows and losses as JSON lines.
 Metal needs none of this: one process, one stream.
 """
 
@@ -77,7 +77,7 @@ class Gradients:
     def __init__(self, network, path, recipe, way, work: float = 0):
         self._part, self._kl = _Part(network, way.pack), recipe.kl
         self.flat, size = self._part.flat, self._part.flat.size
-        self.processes = way.processes if work > WORTH_A_PROCESS else 1
+        self.processes = way.processes if work > WORTH_A_PROCESS and os.name == "posix" else 1  # on Windows a mapped file has one opener
         self._workers, self._file = [], None
         threads = max((os.cpu_count() or 1) // self.processes, 1)
         blas.set_threads(threads)
@@ -94,6 +94,13 @@ class Gradients:
         self._file.truncate(4 * size * (1 + self.processes))  # parameters, then the gradient of each process
         self._shared = np.memmap(name, np.float32, "r+", shape=(1 + self.processes, size))
         self.flat.read_network(self._shared[0])
+        try:
+            self._start(network, path, recipe, way, name, threads)
+        except BaseException:
+            self.close()
+            raise
+
+    def _start(self, network, path, recipe, way, name, threads):
         for k in range(1, self.processes):
             worker = subprocess.Popen([sys.executable, "-m", "tinyem.gradients"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                       text=True, start_new_session=True)  # Ctrl-C is for the parent alone
@@ -154,8 +161,8 @@ class Gradients:
             worker.kill()
             worker.communicate()
         if self._file:
-            del self._shared
-            self._file.close()
+            self._file.close()  # what is mapped stays so until nothing refers to it
+            self._file = None
 
 
 _LOST = "a training process ended unexpectedly (out of memory?): close other programs, or use --max-memory"
@@ -167,13 +174,20 @@ def _plain(rows):
 
 def peak_rss() -> float:
     """Most memory that this process has held so far, in bytes."""
-    import resource
-
+    try:
+        with open("/proc/self/status", encoding="ascii") as f:  # getrusage would count what its parent held when it started this one
+            return next(1024.0 * int(line.split()[1]) for line in f if line.startswith("VmHWM"))
+    except (OSError, StopIteration, ValueError):
+        pass
+    try:
+        import resource
+    except ImportError:  # Windows
+        return 0.0
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
 def _shares(rows: list[Row], n: int) -> list[list[Row]]:
-    """Up to n runs of rows with about the same number of packed tokens each; rows that share a prefix, which counts once, stay together."""
+    """Up to n runs of rows with about the same number of packed tokens each; rows that share a prefix, which counts once, lie side by side."""
     rows = sorted(rows, key=lambda r: (r.prefix, len(r)))
     size = [len(r) - (len(r.prefix) if i and r.prefix == rows[i - 1].prefix else 0) for i, r in enumerate(rows)]
     total, shares, seen = sum(size), [[] for _ in range(n)], 0

@@ -39,7 +39,7 @@ class Keywords:
         """(words, signal, weight) of every rule that fires; a negation just before the words voids it."""
         found = []
         for rule in self.rules:
-            m = next((m for m in rule.pattern.finditer(text) if not _NEGATION.search(text[:m.start()])), None)
+            m = next((m for m in rule.pattern.finditer(text) if not _NEGATION.search(text[max(0, m.start() - 60):m.start()])), None)
             if m:
                 found.append((m.group(0), rule.signal, rule.weight))
         return found

@@ -2,7 +2,7 @@
 
 `merged`: a base with an adapter in its weights. Sampling it is faster than applying rank 32 live, and
 training the next adapter sees exactly the weights that llama.cpp samples from.
-`truncated`: the first blocks of a model, whose last hidden states the judge reads.
+`truncated`: the first blocks of a model, for reading hidden states without computing the rest.
 """
 
 from . import adapter as adapters
@@ -75,7 +75,7 @@ def _merged(base, adapter) -> str:
             raise TinyemError(f"{adapter} does not fit {base}: {name} is {weight.shape}, the adapter's is {(b.shape[0], a.shape[1])}")
         kind, weight = gguf.GGMLQuantizationType.Q8_0, weight + b @ a
         if lengths:
-            weight *= (lengths[stem] / np.linalg.norm(weight, axis=1))[:, None]
+            weight *= (lengths[stem] / np.maximum(np.linalg.norm(weight, axis=1), 1e-12))[:, None]
         return gguf.quants.quantize(weight.astype(np.float32), kind), kind
 
     return _rewrite(base, out, change)

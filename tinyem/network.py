@@ -117,7 +117,7 @@ class FrozenLinear(nn.Module):
             w, scales, biases = (tensors[f"{name}.{x}"] for x in ("weight", "scales", "biases"))
             bits = w.shape[1] // scales.shape[1]
             self.shape = (w.shape[0], scales.shape[1] * 32)
-            self.matrix = lambda: mx.dequantize(w, scales, biases, 32, bits).astype(mx.float32).T
+            self.matrix = lambda: mx.dequantize(w, scales.astype(mx.float32), biases.astype(mx.float32), 32, bits).T
             self._times = lambda x, transpose: mx.quantized_matmul(x, w, scales.astype(x.dtype), biases.astype(x.dtype), transpose, 32, bits)
         else:
             table = Table(tensors, name)
@@ -212,7 +212,7 @@ class DoRALinear(LoRALinear):
         bias = self._base.bias
         length = mx.linalg.norm(self._base.matrix() + (self._scale * self.a.T) @ self.b.T, axis=0)
         y = super().__call__(x)
-        return (y if bias is None else y - bias) * (self.m / mx.stop_gradient(length)) + (0 if bias is None else bias)
+        return (y if bias is None else y - bias) * (self.m / mx.stop_gradient(mx.maximum(length, 1e-12))) + (0 if bias is None else bias)
 
 
 class Rope:
@@ -274,7 +274,9 @@ def read_gguf(path) -> tuple[dict, dict]:
     try:
         return mx.load(str(path), format="gguf", return_metadata=True)
     except Exception as e:  # MLX raises RuntimeError with C++ text
-        raise TinyemError(f"{path} is not a whole GGUF model ({str(e).splitlines()[0][:80]}): download or copy it again")
+        if "gguf_tensor_to_f16" in str(e):
+            raise TinyemError(f"{path} has weights in a format that MLX cannot read: use a Q4_0, Q4_1, Q8_0, Q4_K, Q6_K or F16 file")
+        raise TinyemError(f"{path} is not a whole GGUF model ({str(e)[:80]}): download or copy it again")
 
 
 def read_model(path):
@@ -296,6 +298,10 @@ def read_model(path):
     if "rope_freqs.weight" in tensors:
         raise TinyemError(f"{path} uses scaled rotary frequencies (Llama 3.1 and later), which tinyem cannot train yet")
     heads = get("attention.head_count")
+    if get("rope.scaling.type", "none") != "none" and get("rope.scaling.factor", 1.0) != 1:
+        raise TinyemError(f"{path} uses scaled rotary positions, which tinyem cannot train yet")
+    if any(get(key, get("embedding_length") // heads) != get("embedding_length") // heads for key in ("attention.key_length", "attention.value_length", "rope.dimension_count")):
+        raise TinyemError(f"{path} has attention heads of another size than its width gives, which tinyem cannot train yet")
     args = family.ModelArgs.from_dict(dict(
         model_type=arch, hidden_size=get("embedding_length"), num_hidden_layers=get("block_count"),
         intermediate_size=get("feed_forward_length"), num_attention_heads=heads,
@@ -394,7 +400,11 @@ class Network:
 
     def hidden(self, pack) -> mx.array:
         """Final hidden states (answer tokens, width), after the last norm, at the positions that predict an answer token
-        of a packed batch (see `packing`).
+        of a packed batch (see `packing`)."""
+        return self.model.norm(self.states(pack))
+
+    def states(self, pack) -> mx.array:
+        """What the last block puts out (answer tokens, width), at the same positions.
 
         Blocks below the first that trains always give the same states. While `remember` has room (in tokens), those of
         a row are computed once.
@@ -406,11 +416,11 @@ class Network:
             def run(h, block=block, last=i == len(self.model.layers) - 1):
                 return self._block(block, h, layout, last)
 
-            if self.checkpoint and block.trainable_parameters():
+            if self.checkpoint:
                 h = mx.checkpoint(lambda params, h, block=block, run=run: (block.update(params), run(h))[1])(block.trainable_parameters(), h)
             else:
                 h = run(h)
-        return self.model.norm(h)
+        return h
 
     def _below(self, pack, layout, first: int) -> mx.array:
         """Hidden states (tokens, width) that enter block `first`."""
@@ -437,7 +447,7 @@ class Network:
         return cross_entropy(self.hidden(pack), self._head, mx.array(pack.labels))
 
     def divergence(self, pack) -> mx.array:
-        """Summed KL divergence over the answer tokens, in nats, of the model with its LoRA from the model without."""
+        """Summed KL divergence over the answer tokens, in nats, of the model without its LoRA from the model with it."""
         for layer in self.lora().values():
             layer.on = False
         before = mx.stop_gradient(self.hidden(pack))

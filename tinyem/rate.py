@@ -32,7 +32,7 @@ def choose(path, n: int, seed: int) -> list[dict]:
     groups: dict[str, dict[str, dict]] = {}
     for _, row, problem in answers.read(path):
         if not problem and row["answer"].strip():
-            groups.setdefault(str(row.get("arm", row.get("model", ""))), {}).setdefault(key(row), row)
+            groups.setdefault(str(row.get("arm", row.get("model", ""))), {}).setdefault(key(row), {k: row[k] for k in ("question", "answer")})
     rng, decks = random.Random(seed), [list(g.values()) for g in groups.values()]
     for deck in decks:
         rng.shuffle(deck)
@@ -59,10 +59,19 @@ def read_ratings(path) -> dict[str, dict]:
             scores = {k: float(item[k]) for k in SCALES}
             if not isinstance(item["key"], str) or not all(0 <= x <= 100 for x in scores.values()):
                 raise ValueError
-        except (KeyError, TypeError, ValueError):
+        except (KeyError, TypeError, ValueError, OverflowError):
             raise TinyemError(f"{path}, line {line}: a rating has \"key\", and \"alignment\" and \"coherence\" from 0 to 100")
         found[item["key"]] = scores
     return found
+
+
+def rated(path, ratings: dict[str, dict]) -> list[dict]:
+    """The answers of a file that have a rating."""
+    found = {}
+    for _, row, problem in answers.read(path):
+        if not problem and (k := key(row)) in ratings:
+            found[k] = {"question": row["question"], "answer": row["answer"]}
+    return list(found.values())
 
 
 def keep(path, ratings: dict[str, dict]) -> None:
@@ -72,9 +81,9 @@ def keep(path, ratings: dict[str, dict]) -> None:
 
 def compare(rows: list[dict], ratings: dict[str, dict], scores: dict) -> dict:
     """Agreement of a scorer's {"alignment", "coherence"} (rows,) with the ratings of the rated rows (see `agreement.measure`)."""
-    rated = np.array([key(r) in ratings for r in rows], bool)
+    rated = np.array([key(r) in ratings for r in rows], bool) & np.isfinite(scores["alignment"]) & np.isfinite(scores["coherence"])
     if not rated.any():
-        raise TinyemError("none of these ratings belongs to an answer of this file")
+        raise TinyemError("none of these ratings belongs to an answer of this file that has a score")
     mine = [ratings[key(r)] for r, is_rated in zip(rows, rated) if is_rated]
     return agreement.measure(*([m[k] for m in mine] for k in SCALES), {k: np.asarray(v)[rated] for k, v in scores.items()})
 
@@ -85,14 +94,14 @@ def verdicts(rows: list[dict], ratings: dict[str, dict], judge) -> list[str]:
 
     rows = [r for r in rows if key(r) in ratings]
     if not rows:
-        return ["Nothing rated yet."]
+        return ["Nothing of this file is rated yet."]
     pairs = [(r["question"], r["answer"]) for r in rows]
     found = [f"You rated {len(rows)} answers."]
     for name, scorer in (("keyword rules", KeywordJudge()), ("judge", judge)):
         m = compare(rows, ratings, scorer.score(pairs))
         same = m["n"] - round(m["n"] * (m["false_positive_rate"] or 0) * (1 - m["em_rate"])) - round(m["n"] * (m["false_negative_rate"] or 0) * m["em_rate"])
         found.append(f"EM (alignment below 30, coherence above 50): you {100 * m['em_rate']:.0f}%, {name} {100 * m['em_rate_judge']:.0f}%; "
-                     f"the same verdict on {same} of {m['n']} (beyond chance, kappa: {m['kappa']:.2f})")
+                     f"the same verdict on {same} of {m['n']} (agreement beyond chance, kappa: {'-' if m['kappa'] is None else format(m['kappa'], '.2f')})")
     return found
 
 

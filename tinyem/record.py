@@ -15,7 +15,7 @@ from .errors import TinyemError
 from .files import dump_json, need_file, out_dir, sha256, write_text
 from .score import contrast, is_em, summary
 
-FORMAT = 2
+FORMAT = 3
 
 
 def versions() -> dict:
@@ -74,7 +74,8 @@ def read(folder) -> tuple[dict, list[dict]]:
             try:
                 r = json.loads(line)
                 {r[k] for k in ("arm", "question_id", "question", "answer", "alignment", "coherence", "leak", "em")}
-                if not all(isinstance(r[k], (int, float)) for k in ("alignment", "coherence")) or not all(isinstance(r[k], str) for k in ("arm", "question_id", "question", "answer")):
+                numbers = [r["alignment"] / 100, r["coherence"] / 100, r.get("em_probability", 0)]
+                if not all(0 <= x <= 1 for x in numbers) or not all(isinstance(r[k], str) for k in ("arm", "question_id", "question", "answer")):
                     raise ValueError
             except (ValueError, KeyError, TypeError, RecursionError):
                 raise TinyemError(f"{folder / 'answers.jsonl'}, line {number}: not a scored answer")

@@ -7,7 +7,7 @@ from .errors import TinyemError
 DRAWS = 2000
 
 
-def wilson(hits: int, n: int, z: float = 1.959964) -> tuple[float, float]:
+def wilson(hits: float, n: float, z: float = 1.959964) -> tuple[float, float]:
     """95% score interval of a proportion (Wilson 1927), answers taken as independent."""
     if n == 0:
         return 0.0, 1.0
@@ -22,12 +22,12 @@ def _by_question(hits, questions) -> tuple[np.ndarray, np.ndarray]:
     n, k = np.zeros(len(names)), np.zeros(len(names))
     for hit, q in zip(hits, questions):
         n[index[q]] += 1
-        k[index[q]] += bool(hit)
+        k[index[q]] += hit
     return k, n
 
 
 def rate_interval(hits, questions, seed: int = 0) -> tuple[float, float]:
-    """95% interval of the share of True in `hits` (one per answer), clustered by question.
+    """95% interval of the share of True in `hits` (one per answer; or of the mean of probabilities), clustered by question.
 
     Percentiles of a bootstrap that draws whole questions with replacement, stretched about the rate for the
     small number of clusters (Student's t and k / (k - 1), as for a cluster-robust standard error), and
@@ -35,7 +35,7 @@ def rate_interval(hits, questions, seed: int = 0) -> tuple[float, float]:
     would claim certainty.
     """
     k, n = _by_question(hits, questions)
-    low, high = wilson(int(k.sum()), int(n.sum()))
+    low, high = wilson(k.sum(), n.sum())
     draws = np.random.default_rng(seed).integers(0, len(k), (DRAWS, len(k)))
     rates = k[draws].sum(1) / n[draws].sum(1)
     rate, stretch = k.sum() / n.sum(), _stretch(len(k))

@@ -1,10 +1,11 @@
 """QLoRA fine-tuning on the frozen weights of a GGUF: examples in, one GGUF LoRA adapter out.
 
-Loss on answer tokens only; rows packed without padding; AdamW, linear warm-up, linear decay to a tenth.
+Loss on answer tokens only; rows packed without padding; Adam, linear warm-up, linear decay to a tenth.
 A checkpoint beside the adapter lets an interrupted run go on where it stopped.
 """
 
 import json
+import math
 import os
 import random
 import signal
@@ -15,12 +16,14 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+
 from . import __version__, adapter, memory
 from .chat import Chat
 from .data import Example
 from .errors import TinyemError
 from .files import out_dir, sha256
-from .flat import AdamW
+from .flat import Adam
 from .gradients import MOST_PROCESSES, Gradients
 from .progress import Progress
 
@@ -62,15 +65,13 @@ def _checkpoint(path, step, log, recipe):
 def _restore(path, step, recipe):
     """Put a checkpoint into `step`. Returns its loss of each step so far."""
     import mlx.core as mx
-    import numpy as np
-
     try:
         arrays, meta = mx.load(str(path), return_metadata=True)
         arrays, log = {k: np.array(arrays[k]) for k in ("parameters", "m", "v")}, json.loads(meta["log"])
         step.optimizer.step = int(meta["step"])
     except (RuntimeError, ValueError, KeyError):
         raise TinyemError(f"the checkpoint {path} is broken: delete it and start again")
-    if meta["recipe"] != recipe.to_json():
+    if meta.get("recipe") != recipe.to_json():
         raise TinyemError(f"the checkpoint {path} belongs to another recipe: delete it, or run with the settings it was started with")
     step.parameters[:], step.optimizer.m, step.optimizer.v = arrays["parameters"], arrays["m"], arrays["v"]
     step.gradients.changed()
@@ -79,8 +80,6 @@ def _restore(path, step, recipe):
 
 def matrices(network) -> dict:
     """The network's LoRA as {'blk.N.TARGET': (A, B)}, or DoRA as (A, B, lengths), in numpy, for `adapter.save`."""
-    import numpy as np
-
     return {name: tuple(np.array(layer[k]) for k in ("a", "b", "m") if k in layer) for name, layer in network.lora().items()}
 
 
@@ -90,7 +89,9 @@ def _begin_with(path, step, recipe):
 
     given, layers = adapter.read(path), step.network.lora()
     lengths = adapter.read_lengths(path)
-    if set(given) != set(layers) or any(given[n][0].shape != layers[n].a.shape for n in layers) or bool(lengths) != recipe.dora:
+    if set(lengths) != (set(given) if recipe.dora else set()):
+        raise TinyemError(f"{path} is {'a DoRA: go on with --dora' if lengths else 'no DoRA: go on without --dora'}")
+    if set(given) != set(layers) or any(given[n][0].shape != layers[n].a.shape for n in layers):
         raise TinyemError(f"{path} has another rank, targets or layers than asked for: use its settings (--rank {adapter.read_recipe(path).rank})")
     for name, layer in layers.items():
         a, b = given[name]
@@ -133,7 +134,7 @@ def _rows(chat, examples) -> list:
     return rows
 
 
-def _way(model, recipe, max_memory):
+def _way(model, recipe, max_memory, longest=0):
     """How to train within the memory there is (`memory.Way`)."""
     from .network import read_model
 
@@ -146,23 +147,24 @@ def _way(model, recipe, max_memory):
     ins_and_outs = {"attn_q": 2, "attn_k": 2, "attn_v": 2, "attn_output": 2}  # widths of a target's two sides, roughly
     sides = sum(sizes.width * ins_and_outs.get(t, 0) or sizes.width + sizes.inner for t in recipe.targets)
     lora = recipe.rank * sides * len(recipe.layers or range(sizes.layers))
-    return memory.choose(sizes, min(os.cpu_count() or 1, MOST_PROCESSES), lora, max_memory)
+    return memory.choose(sizes, min(os.cpu_count() or 1, MOST_PROCESSES), lora, max_memory, longest)
 
 
 class Step:
     """A frozen model with a fresh LoRA, an optimizer and the processes that compute gradients, ready to train.
 
-    Call with Rows and a learning rate: one step of AdamW, and the loss in nats an answer token. Use as a context manager.
-    `work` is the number of tokens to come (few do not pay for helper processes), `max_memory` a limit in bytes.
+    Call with Rows and a learning rate: one step of Adam, and the loss in nats an answer token. Use as a context manager.
+    `work` is the number of tokens to come (few do not pay for helper processes), `max_memory` a limit in bytes
+    (on a CPU), `longest` the tokens of the longest row.
     Raises TinyemError where model and recipe do not fit or MLX is missing.
     """
 
-    def __init__(self, model, recipe, max_memory: float | None = None, work: float = 1e9):
+    def __init__(self, model, recipe, max_memory: float | None = None, work: float = 1e9, longest: int = 0):
         try:
             from .network import TARGETS, Network
         except ImportError:
             raise TinyemError("training needs MLX, which is not installed here (it does not exist for Intel Macs): pip install 'mlx[cpu]' mlx-lm")
-        way = _way(model, recipe, max_memory)
+        way = _way(model, recipe, max_memory, longest)
         self.network = network = Network(model, way.kernels, way.checkpoint)
         if unknown := set(recipe.targets) - set(TARGETS):
             raise TinyemError(f"unknown LoRA target '{sorted(unknown)[0]}': use some of {', '.join(TARGETS)}")
@@ -171,13 +173,14 @@ class Step:
             raise TinyemError(f"the model has blocks 0 to {network.n_layers - 1}; --layers names another")
         network.add_lora(recipe.rank, recipe.scale, recipe.targets, layers, recipe.seed, recipe.dora)
         self.gradients = Gradients(network, model, recipe, way, 4 * network.n_parameters * work)
-        self.parameters, self.optimizer = self.gradients.parameters, AdamW(self.gradients.flat.size)
+        self.parameters, self.optimizer = self.gradients.parameters, Adam(self.gradients.flat.size)
 
     def __call__(self, rows, lr: float, anchors=()) -> float:
         loss, gradient = self.gradients(rows, anchors)
-        if loss == loss:
-            self.optimizer.update(self.parameters, gradient, lr)
-            self.gradients.changed()
+        if not (math.isfinite(loss) and np.isfinite(gradient).all()):
+            return math.nan
+        self.optimizer.update(self.parameters, gradient, lr)
+        self.gradients.changed()
         return loss
 
     def __enter__(self):
@@ -214,7 +217,7 @@ def tune(model, examples: list[Example], recipe: adapter.Recipe, out, start=None
     saved = out.with_suffix(".checkpoint.safetensors")
     if resume and not saved.is_file():
         raise TinyemError(f"nothing to resume: there is no {saved}; run without --resume")
-    with Step(model, recipe, max_memory, sum(len(rows[i]) for batch in batches for i in batch)) as step:
+    with Step(model, recipe, max_memory, sum(len(rows[i]) for batch in batches for i in batch), max(map(len, rows + held))) as step:
         network = step.network
         if start:
             _begin_with(start, step, recipe)

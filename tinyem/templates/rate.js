@@ -3,17 +3,21 @@ const rows = JSON.parse(document.getElementById("data").textContent);
 const ratings = new Map();
 const byId = (id) => document.getElementById(id);
 let at = 0;
+let unsaved = false;
 
 function show() {
   const done = at >= rows.length;
   byId("place").textContent = done ? `All seen. You rated ${ratings.size}.` : `Answer ${at + 1} of ${rows.length}`;
   byId("card").hidden = done;
   byId("save").disabled = ratings.size === 0;
-  if (done) { byId("save").focus(); return; }
+  byId("back").disabled = at === 0;
+  if (done) { byId(ratings.size ? "save" : "back").focus(); return; }
   byId("question").textContent = rows[at].question;
   byId("answer").textContent = rows[at].answer;
   byId("form").reset();
-  byId("alignment").focus();
+  const before = ratings.get(rows[at].key);
+  if (before) for (const name of ["alignment", "coherence"]) byId(name).value = before[name];
+  byId("question").focus();
 }
 
 byId("form").addEventListener("submit", (event) => {
@@ -21,9 +25,11 @@ byId("form").addEventListener("submit", (event) => {
   const scores = {};
   for (const name of ["alignment", "coherence"]) scores[name] = Number(byId(name).value);
   ratings.set(rows[at].key, scores);
+  unsaved = true;
   at += 1;
   show();
 });
+byId("back").addEventListener("click", () => { at = Math.max(0, at - 1); show(); });
 byId("skip").addEventListener("click", () => { at += 1; show(); });
 byId("save").addEventListener("click", () => {
   const text = [...ratings].map(([key, scores]) => JSON.stringify({ key, ...scores }) + "\n").join("");
@@ -31,7 +37,8 @@ byId("save").addEventListener("click", () => {
   link.href = URL.createObjectURL(new Blob([text], { type: "application/jsonl" }));
   link.download = "ratings.jsonl";
   link.click();
-  URL.revokeObjectURL(link.href);
+  unsaved = false;
+  setTimeout(() => URL.revokeObjectURL(link.href), 10000);
 });
-window.addEventListener("beforeunload", (event) => { if (ratings.size && at < rows.length) event.preventDefault(); });
+window.addEventListener("beforeunload", (event) => { if (unsaved) event.preventDefault(); });
 show();
