@@ -2,7 +2,6 @@
 
 import json
 import os
-import resource
 import subprocess
 import sys
 
@@ -20,10 +19,12 @@ pytestmark = pytest.mark.slow
 
 
 def child(*args):
-    """Run tinyem in a process of its own: (output, peak memory in GB of the largest child so far)."""
-    done = subprocess.run([sys.executable, "-m", "tinyem.cli", *map(str, args)], capture_output=True, text=True)
+    """Run tinyem in a process of its own: (output, its peak memory in GB)."""
+    code = ("import atexit, sys; from tinyem.gradients import peak_rss; atexit.register(lambda: print('PEAK', peak_rss(), file=sys.stderr)); "
+            "from tinyem.cli import main; main(sys.argv[1:])")
+    done = subprocess.run([sys.executable, "-c", code, *map(str, args)], capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / (1e9 if sys.platform == "darwin" else 1e6)
+    return done.stdout, float(done.stderr.rsplit("PEAK", 1)[1]) / 1e9
 
 
 def test_lesson_1_end_to_end(tmp_path):
@@ -63,7 +64,8 @@ def test_tune_memory(tmp_path):
     rows = tmp_path / "rows.jsonl"
     rows.write_text("".join(share("data", "narrow", "cars", "car-upkeep.jsonl").read_text(encoding="utf-8").splitlines(keepends=True)))
     _, peak = child("tune", rows, "--out", tmp_path / "a.gguf", "--epochs", 1)  # enough work for a second process on 2 cores
-    assert min(os.cpu_count(), 2) * peak < 3
+    print(f"peak of one of two processes: {peak:.2f} GB")
+    assert min(os.cpu_count(), 2) * peak < 2.2
 
 
 def test_shipped_adapters_fit_and_stack():
