@@ -187,7 +187,7 @@ def run(against=PEERS, rounds: int = 3, model=None, samples: int = 40, max_memor
     setup = {"sampled": sampled, "questions": read_questions(), "samples": samples, "width": 32, "max_tokens": 70}
     say(f"sampling: {samples} answers to each of {len(setup['questions'])} questions, at most 70 tokens; answer tokens a second")
     sample = race({k: v for k, v in SAMPLE.items() if k not in PEERS or k in against}, setup, rounds, say)
-    return {"versions": versions(), "rounds": rounds, "train": train, "sample": sample, **({"scaling": scaling(2, say)} if with_scaling else {})}
+    return {"versions": versions(), "rounds": rounds, "train": train, "sample": sample, **({"scaling": scaling(1, say)} if with_scaling else {})}
 
 
 def table(result: dict) -> str:
