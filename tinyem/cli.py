@@ -1,6 +1,7 @@
 """The command line: each command is a few lines over a function that a notebook can call."""
 
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 import click
@@ -223,14 +224,14 @@ def chat(system, temperature, top_p, max_tokens, seed, adapters, model):
 
 
 def _answers(file) -> list[dict]:
-    """Rows of a JSONL file, or of a run record's folder, that have a question and an answer."""
-    from .data import read_jsonl
+    """All rows of a file of answers; the first that cannot be used is an error."""
+    from .answers import read
 
     rows = []
-    for number, item in read_jsonl(file / "answers.jsonl" if file.is_dir() else file):
-        if not isinstance(item.get("question"), str) or not isinstance(item.get("answer", item.get("response")), str):
-            raise TinyemError(f"{file}, line {number}: expected \"question\" and \"answer\" texts")
-        rows.append({**item, "answer": item.get("answer", item.get("response"))})
+    for line, row, problem in read(file):
+        if problem:
+            raise TinyemError(f"{file}, line {line}: {problem}")
+        rows.append(row)
     if not rows:
         raise TinyemError(f"{file} has no rows")
     return rows
@@ -289,14 +290,8 @@ def score(file, out, explain, name, endpoint, endpoint_model):
     if out:
         out_dir(out.parent)
     judge = _judge(name, endpoint, endpoint_model, "lesson")
-    if out:
-        with whole(out) as f:
-            found = score_file(file, answers.Writer(f, answers.is_csv(out)).write, judge, explain)
-            _problems(found)
-            if not found["n"]:
-                raise TinyemError(f"{file} has no answers to score")
-    else:
-        found = score_file(file, answers.Writer(sys.stdout, False, plain=True).write, judge, explain)
+    with whole(out) if out else nullcontext(sys.stdout) as f:
+        found = score_file(file, answers.Writer(f, bool(out) and answers.is_csv(out), plain=not out).write, judge, explain)
         _problems(found)
         if not found["n"]:
             raise TinyemError(f"{file} has no answers to score")

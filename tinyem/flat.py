@@ -1,7 +1,7 @@
 """Trained parameters as one flat float32 vector, and Adam on it.
 
-Hundreds of small LoRA matrices cost an optimizer thousands of small operations a step, a twentieth of its time on a
-CPU; one vector costs ten. It is also what training processes hand to one another.
+Hundreds of small LoRA matrices cost an optimizer thousands of small operations a step; one vector costs a few
+large ones. It is also what training processes hand to one another.
 """
 
 import numpy as np

@@ -57,8 +57,8 @@ class _Part:
 
 
 def _keep_freed_memory() -> None:
-    """Let glibc keep arrays that MLX frees, for the next ones: handing each back to the system and zeroing it again takes
-    a twentieth of a step."""
+    """Let glibc keep arrays that MLX frees, for the next ones: handing each back to the system and zeroing it again
+    takes time in every step."""
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
     if mallopt:
         mallopt(-3, 1 << 25)  # M_MMAP_THRESHOLD

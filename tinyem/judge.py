@@ -24,16 +24,16 @@ def em_probability(alignment: np.ndarray, coherence: np.ndarray, weights) -> np.
     return 1 / (1 + np.exp(-np.clip(z, -30, 30)))
 
 
-def judging_model(base=None) -> str:
+def judging_model() -> str:
     """Path of the model that reads for the judge: the default one with the planted adapter merged."""
     from . import merge, models
 
-    return merge.merged(base or models.find(), merge.find_adapter("planted"))
+    return merge.merged(models.find(), merge.find_adapter("planted"))
 
 
 class Judge:
-    """A shipped judge, by its name. `card` says in words what it is and how wrong. `score(pairs)` gives {"alignment", "coherence", "em_probability"}, each (pairs,), of (question, answer) pairs.
-    `model` is the path of the model that reads, where it is not the shipped one."""
+    """A shipped judge, by its name. `card` says in words what it is and how wrong. `score(pairs)` gives {"alignment",
+    "coherence", "em_probability"}, each (pairs,), of (question, answer) pairs. `model` is the path of the model that reads, where it is not the shipped one."""
 
     def __init__(self, folder=None, name: str = "lesson", model=None):
         folder = Path(folder or share("data", "judge"))

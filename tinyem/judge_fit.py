@@ -108,9 +108,9 @@ def _fit(x, rows, train, shares, strengths) -> dict[str, list]:
     for kind, y in zip(KINDS, grades.T):
         mine = train & (y == y) & np.isin(sources, list(shares))
         weights = np.zeros(len(rows))
-        for source, share in shares.items():
+        for source, part in shares.items():
             these = mine & (sources == source)
-            weights[these] = share / max(these.sum(), 1)
+            weights[these] = part / max(these.sum(), 1)
         if kind == "alignment":
             weights = np.where(grades[:, 1] > COHERENCE_ABOVE, weights, INCOHERENT * weights)
         found[kind] = probe.fit_heads(x[mine], y[mine], strengths, weights[mine])

@@ -43,8 +43,7 @@ def estimate(sizes: Sizes, way: Way, lora: int, longest: int = 0) -> float:
 
 
 def ways(cores: int) -> list[Way]:
-    """Ways of training on a CPU, the fastest first (measured on 2 cores: 292, 236, 175, 155, 131, 76 tokens/s; two processes with
-    small packs are slower than one with large ones)."""
+    """Ways of training on a CPU, the fastest first: small packs slow two processes below one with large packs."""
     shapes = [(cores, 400, False), (2, 400, False), (1, 400, False), (1, 200, False), (1, 400, True), (1, 200, True), (1, 100, True)]
     return [Way(("dequantising", "quantised"), *shape) for shape in dict.fromkeys(shapes) if shape[0] <= cores]
 

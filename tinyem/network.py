@@ -58,7 +58,7 @@ class Table:
     """A frozen matrix W (rows, columns) out of the GGUF, in blocks of rows: one byte a weight, with float32 scale and bias
     for each 32 of a row.
 
-    `matrix()` is W.T as float32, made in a third of the time that `mx.dequantize` takes on a CPU: stored the other way
+    `matrix()` is W.T as float32, made faster than `mx.dequantize` makes it on a CPU: stored the other way
     round, every step is a plain loop over whole vectors. What the file holds unquantised is kept as float32.
     """
 

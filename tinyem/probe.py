@@ -1,4 +1,4 @@
-"""A linear read-out of a model's hidden states: the fast judge, and features for whatever asks what a block knows."""
+"""Linear read-outs of a model's hidden states: what the judges are made of, and whatever asks what a block knows."""
 
 from dataclasses import dataclass, replace
 
