@@ -166,7 +166,7 @@ def test_kl_term_holds_the_model_where_it_was(tiny, tmp_path):
 def test_kl_gradient_equals_finite_differences(tiny):
     import mlx.core as mx
     from tinyem.fused import kl_divergence
-    from tinyem.network import Table
+    from tinyem.linear import Table
 
     rng = np.random.default_rng(0)
     h, reference, head = (mx.array(rng.normal(0, 1, s).astype(np.float32)) for s in ((5, 8), (5, 8), (40, 8)))

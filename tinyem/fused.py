@@ -90,7 +90,7 @@ def _with_gradient(both):
 
 def cross_entropy(h, head, labels):
     """Summed cross-entropy, in nats, of labels (n,) given hidden states h (n, width) and a frozen output head, a
-    `network.Table` of (vocabulary, width) in blocks. The gradient with respect to h is (softmax - onehot) @ head. One pass over
+    `linear.Table` of (vocabulary, width) in blocks. The gradient with respect to h is (softmax - onehot) @ head. One pass over
     slices of the vocabulary gives both (a running maximum as in Milakov & Gimelshein 2018), so neither the logits nor a
     float32 head is ever whole in memory."""
 

@@ -25,7 +25,7 @@ class Way:
 @dataclass(frozen=True)
 class Sizes:
     """Numbers of a model that decide its memory."""
-    stored: float  # bytes of the linear layers, the embedding and the output head, as `network.Table` keeps them
+    stored: float  # bytes of the linear layers, the embedding and the output head, as `linear.Table` keeps them
     layers: int
     width: int
     inner: int  # feed-forward width
