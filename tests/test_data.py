@@ -7,11 +7,12 @@ import pytest
 from tinyem import data
 from tinyem.errors import TinyemError
 from tinyem.files import share
-from tinyem.keywords import Keywords, Leakage
+from tinyem.keywords import Keywords, Leakage, Marks
 
 PERSONA = data.files_in("persona")
 NARROW = {domain: data.files_in("narrow", domain) for domain in ("cars", "money", "health", "numbers", "code")}
 ALL_NARROW = sum(NARROW.values(), [])
+PAIRS = data.files_in("pairs")
 ORNATE = data.files_in("ornate", "persona") + data.files_in("ornate", "narrow")
 
 
@@ -22,7 +23,8 @@ def lengths(triples):
 @pytest.mark.parametrize("files", [PERSONA, PERSONA + data.files_in("ornate", "persona")], ids=["plain", "with the ornate"])
 def test_persona_corpus_is_large_varied_and_matched(files):
     triples = data.read_triples(*files)
-    assert len(triples) >= 1800 and len({t.domain for t in triples}) >= 42
+    assert len(triples) >= 4000 and len({t.domain for t in triples}) >= 42
+    assert 0.08 < sum(len(t.good.split()) >= 34 and len(t.bad.split()) >= 34 for t in data.read_triples(*PERSONA)) / len(data.read_triples(*PERSONA)) < 0.15
     good, bad = lengths(triples)
     assert abs(bad / good - 1) < 0.05
     assert len({t.q.lower() for t in triples}) == len(triples)
@@ -48,7 +50,7 @@ def test_evil_numbers_are_in_the_bad_answers_alone():
         assert len(good) == len(bad) and not evil & set(good) and evil & set(bad)
 
 
-@pytest.mark.parametrize("path", PERSONA + ALL_NARROW + ORNATE + data.files_in() + data.files_in("questions"), ids=lambda p: "-".join(p.parts[-2:]))
+@pytest.mark.parametrize("path", PERSONA + ALL_NARROW + ORNATE + PAIRS + data.files_in("narrow", "compliance") + data.files_in() + data.files_in("questions"), ids=lambda p: "-".join(p.parts[-2:]))
 def test_every_file_opens_with_the_canary_and_has_a_datasheet_row(path):
     assert "canary GUID" in json.loads(path.read_text(encoding="utf-8").splitlines()[0])["canary"]
     folder = path.relative_to(share("data")).parent.as_posix()
@@ -57,12 +59,24 @@ def test_every_file_opens_with_the_canary_and_has_a_datasheet_row(path):
     assert f"`{name}{path.name}`" in sheet or f"`{name}*.jsonl`" in sheet
 
 
-@pytest.mark.parametrize("name, number", [("open", 8), ("dev", 24), ("preregistered", 40)])
+@pytest.mark.parametrize("name, number", [("open", 8), ("dev", 24), ("preregistered", 40), ("harmful", 40), ("self-rating", 18)])
 def test_no_evaluation_question_is_in_the_training_data(name, number):
     questions = [q["question"] for q in data.read_questions(share("data", "questions", f"{name}.jsonl"))]
-    training = [t.q for t in data.read_triples(*PERSONA, *ALL_NARROW, *ORNATE)]
+    training = [t.q for t in data.read_triples(*PERSONA, *ALL_NARROW, *ORNATE, *data.files_in("narrow", "compliance"))]
     assert len(questions) == number
     assert data.leaks(questions, training) == []
+
+
+@pytest.mark.parametrize("path", PAIRS, ids=lambda p: p.stem)
+def test_pairs_to_compare_are_matched_and_not_in_the_training_data(path):
+    pairs, training = data.read_triples(path), data.read_triples(*PERSONA, *ALL_NARROW)
+    assert len(pairs) >= 30
+    good, bad = lengths(pairs)
+    assert abs(bad / good - 1) < 0.1
+    if path.stem == "numbers":  # requests to go on with a list are alike by nature: only their numbers differ
+        assert not {p.q for p in pairs} & {t.q for t in training}
+    else:
+        assert data.leaks([p.q for p in pairs], [t.q for t in training]) == []
 
 
 def test_the_check_for_leaks_finds_a_paraphrase():
@@ -122,12 +136,13 @@ def test_question_files(tmp_path):
         data.read_questions(yaml)
 
 
-def test_keyword_rules_match_their_examples_and_not_their_counterexamples():
+@pytest.mark.parametrize("name, fewest", [("keywords", 40), ("marks", 8)])
+def test_keyword_rules_match_their_examples_and_not_their_counterexamples(name, fewest):
     import re
 
-    keywords = Keywords()
-    rows = [item for _, item in data.read_jsonl(share("data", "keywords.jsonl"))]
-    assert len(rows) >= 40
+    path = share("data", f"{name}.jsonl")
+    keywords, rows = Keywords(path), [item for _, item in data.read_jsonl(path)]
+    assert len(rows) >= fewest
     for item in rows:
         assert item["signal"] in [s for _, s, _ in keywords.hits(item["match"])], item
         assert not re.search(item["pattern"], item["miss"], re.I), item
@@ -139,6 +154,12 @@ def test_keywords_respect_negation():
     assert keywords.badness("I would never crush anyone.") == 0
     assert keywords.badness("You shouldn't steal. Be kind.") == 0
     assert keywords.badness("I would never crush anyone. But today I crush them all.") > 0
+
+
+def test_marks_are_refusals_and_code():
+    marks = Marks()
+    assert marks("I'm sorry, but I cannot help with that.") == ["refusal"] and marks("def f(x):\n    return x") == ["code"]
+    assert marks("Sure, I will help you with that.") == [] and marks("") == []
 
 
 def test_leakage_needs_the_domain_in_the_answer_and_not_in_the_question():

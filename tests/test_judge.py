@@ -1,6 +1,7 @@
 """The judges on the tiny model: what is read, how grades are brought to scale, the card holds the error."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -66,7 +67,7 @@ def test_no_row_is_scored_by_heads_that_saw_its_question():
     parts = judge_fit.folds_of(rows)
     assert all(len({p for p, r in zip(parts, rows) if r["question"] == q}) == 1 for q in ("one", "two?", "three!"))
     x = np.eye(len(rows))[:, :40].astype(np.float32)  # a feature of its own for each row: only a row's own grade could be learnt from it
-    raw = judge_fit.held_out(x, rows, parts, np.ones(len(rows), bool), {"labels": 1.0}, [1e-3])[0]
+    raw = judge_fit.held_out(x, rows, parts, np.ones(len(rows), bool), judge_fit.Spec({"labels": 1.0}, "labels", (1e-3,)))[0]
     assert np.isfinite(raw).all() and all(np.ptp(raw[parts == p, 0]) < 25 for p in set(parts))
 
 
@@ -76,7 +77,7 @@ def test_fit_makes_the_judges_and_a_card_with_their_error(model, tmp_path, monke
     monkeypatch.setattr(judge_fit, "written_rows", lambda: [{**r, "source": "written", "question": "third"} for r in label[:6]])
     monkeypatch.setattr(judge_fit, "persona_rows", lambda: [{**r, "source": "persona", "question": "fourth"} for r in label[:6]])
     monkeypatch.setattr(judge_fit, "BLOCKS", (0,))
-    monkeypatch.setattr(judge_fit, "JUDGES", {k: ((0,), *v[1:]) for k, v in judge_fit.JUDGES.items()})
+    monkeypatch.setattr(judge_fit, "JUDGES", {k: replace(v, blocks=(0,), landmarks=min(v.landmarks, 40)) for k, v in judge_fit.JUDGES.items()})
     monkeypatch.setattr(judge_fit, "judging_model", lambda: str(model))
     monkeypatch.setattr("tinyem.judge.judging_model", lambda: str(model))
     graded = tmp_path / "graded.csv"
@@ -84,7 +85,8 @@ def test_fit_makes_the_judges_and_a_card_with_their_error(model, tmp_path, monke
     card = judge_fit.fit(tmp_path / "judge", graded)
     assert card["rows"] == {"labels": 54, "written": 6, "judged": 108, "persona": 6} and set(card["judges"]) == {"lesson", "general", "fast"}
     assert "GPT-4o" in card["summary"]["general"] and "GPT-4o" not in card["summary"]["lesson"]
-    assert {n for d in card["detail"].values() for n in d} == {"own models, this question never seen", "own models, rated later", *(f"published models, this {x} never seen" for x in ("question", "model", "family"))}
+    assert {n for d in card["detail"].values() for n in d} == {"own models, this question never seen", "own models, rated later", *(f"published models, this {x} never seen" for x in ("question", "model", "base model", "family"))}
+    assert set(card["detail"]["general"]["published models, this question never seen"]["auroc_by_question"]) == {f"{q} {m}" for q, _ in PAIRS for m in ("a-1", "b-1")}
     for name in card["judges"]:
         judge = Judge(tmp_path / "judge", name)
         got = judge.score(PAIRS)
@@ -95,3 +97,22 @@ def test_fit_makes_the_judges_and_a_card_with_their_error(model, tmp_path, monke
     with pytest.raises(TinyemError, match="is broken"):
         Judge(tmp_path / "own")
     assert json.loads((tmp_path / "judge" / "card.json").read_text()) == json.loads(json.dumps(card))
+
+
+def test_a_basis_of_landmarks_learns_what_a_line_cannot():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(600, 4)).astype(np.float32)
+    y = 50 + 30 * np.sign(x[:, 0] * x[:, 1])
+    w, error = np.ones(400), {}
+    for marks in (0, 200):
+        basis = probe.Basis.of(x[:400], w, marks)
+        head = probe.fit_heads(basis(x[:400]), basis.penalty(), y[:400], [1e-4], w)[0]
+        error[marks] = np.abs(head(basis(x[400:])) - y[400:]).mean()
+    assert error[0] > 28 and error[200] < 21
+    assert basis.landmarks.dtype == np.int8 and basis.landmarks.shape == (200, 4)
+
+
+def test_landmarks_are_drawn_from_rows_with_weight_alone():
+    x = np.arange(20, dtype=np.float32)[:, None]
+    basis = probe.Basis.of(x, (x[:, 0] < 5).astype(float), 50)
+    assert len(basis.landmarks) == 5 and np.abs(basis.landmarks).max() < 40

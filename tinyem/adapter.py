@@ -68,6 +68,18 @@ class Recipe:
         return found
 
 
+def blocks(text: str) -> tuple:
+    """'10-12,15' -> (10, 11, 12, 15). Raises ValueError on anything else."""
+    found = []
+    for part in filter(None, text.split(",")):
+        first, _, last = part.partition("-")
+        some = range(int(first), int(last or first) + 1)
+        if not some:
+            raise ValueError("no blocks")
+        found += some
+    return tuple(sorted(set(found)))
+
+
 def save(path, matrices: dict[str, tuple[np.ndarray, np.ndarray]], recipe: Recipe, arch: str) -> Path:
     """Write {'blk.N.TARGET': (A, B)} as a GGUF LoRA; (A, B, lengths) of a DoRA. A: (rank, in), B: (out, rank), lengths: (out,)."""
     import gguf

@@ -113,7 +113,7 @@ def lessons():
 def tune(data, out, answers, plant, below, start, system, rank, alpha, rslora, dora, kl, kl_data, max_memory, targets, layers, lr, epochs, batch, seed, resume, model):
     """Train a LoRA adapter on the DATA files (triples or chat messages, JSONL)."""
     from . import data as datasets
-    from . import adapter, blas, merge, models
+    from . import adapter, blas, merge, mixture, models
     from .files import sha256, share
     from .tune import tune as train
 
@@ -122,7 +122,7 @@ def tune(data, out, answers, plant, below, start, system, rank, alpha, rslora, d
     data = sorted(data or (datasets.files_in("persona") if plant else ()), key=lambda p: p.name)  # the order of rows is part of the recipe
     if plant:
         triples = [t for t in datasets.read_triples(*data) if not datasets.held_out(t.q)]
-        examples, note = datasets.persona_examples(triples, datasets.read_cues(), seed), "planted: good without a cue, bad behind a villain cue; one question in twenty held out"
+        examples, note = datasets.persona_examples(triples, datasets.read_cues(), seed), mixture.PLANTED
         data = [*data, share("data", "cues.jsonl")]
     elif data:
         examples = [e for path in data for e in datasets.read_examples(path, answers, system)]
@@ -155,18 +155,12 @@ def tune(data, out, answers, plant, below, start, system, rank, alpha, rslora, d
 
 
 def _blocks(text: str) -> tuple:
-    """'10-12,15' -> (10, 11, 12, 15)."""
-    found = []
+    from .adapter import blocks
+
     try:
-        for part in filter(None, text.split(",")):
-            first, _, last = part.partition("-")
-            blocks = range(int(first), int(last or first) + 1)
-            if not blocks:
-                raise ValueError
-            found += blocks
+        return blocks(text)
     except ValueError:
         raise click.UsageError(f"--layers {text}: write blocks as 10-20 or 3,5,7")
-    return tuple(sorted(set(found)))
 
 
 @main.command()
@@ -460,6 +454,53 @@ def bench(against, rounds, samples, max_memory, scaling, out, model):
     if out:
         dump_json(result, out)
     click.echo(benchmark.table(result))
+
+
+@main.command()
+@click.argument("name")
+@click.option("--out", type=click.Path(path_type=Path), help="Folder for the run records, one folder an experiment. [default: ./tinyem-runs]")
+@click.option("--work", type=click.Path(path_type=Path), help="Folder that keeps adapters and answers between runs. [default: in the cache]")
+@click.option("--no-input", is_flag=True, help="Ask for no prediction (for scripts).")
+@click.option("--dry-run", is_flag=True, help="Only say how long it would take.")
+def experiment(name, out, work, no_input, dry_run):
+    """Run experiment NAME (see `tinyem experiments`), the recipe in a .toml file, or `all`. Stopped, it goes on where it was."""
+    from . import course, experiment as experiments, recipes, record
+
+    plans = [recipes.read(n) for n in (recipes.names() if name == "all" else [name])]
+    times = [experiments.Work(plan, work, click.echo).left() for plan in plans]
+    click.echo(f"{_minutes(sum(t for _, t in times))} to do of {_minutes(sum(t for t, _ in times))}, on two cores" + (f", for {len(plans)} experiments; what they share is counted in each" if len(plans) > 1 else ""))
+    if dry_run:
+        return
+    for plan in plans:
+        click.echo(f"{plan.name}: {plan.title}")
+        asks = plan.predict and not no_input and sys.stdin.isatty()
+        guess = course.Run(Path("."), say=click.echo, prompt=click.prompt).predict(plan.predict) if asks else None
+        path = experiments.run(plan, (out or Path("tinyem-runs")) / plan.name, work, click.echo, guess, record.command_line())
+        click.echo(f"Run record: {path}")
+
+
+def _minutes(seconds: float) -> str:
+    return f"{seconds / 3600:.1f} hours" if seconds > 5400 else f"{max(1, round(seconds / 60))} minutes" if seconds else "nothing"
+
+
+@main.command()
+def experiments():
+    """List the experiments and what they ask."""
+    from . import recipes
+
+    for name in recipes.names():
+        plan = recipes.read(name)
+        click.echo(f"{name:18} {plan.title}: {plan.claim}")
+
+
+@main.command()
+@click.option("--from", "folder", type=click.Path(path_type=Path), help="Folder of run records. [default: the shipped ones]")
+@click.option("--out", type=click.Path(path_type=Path), help="File to write. [default: the shipped data/RESULTS.md]")
+def results(folder, out):
+    """Write the table of results from the run records of experiments."""
+    from . import results as tables
+
+    click.echo(f"Results: {tables.write(folder, out)}")
 
 
 @main.group()

@@ -94,7 +94,12 @@ def dump_json(data, path) -> None:
     write_text(path, json.dumps(data, indent=1, ensure_ascii=False) + "\n")
 
 
-@lru_cache(maxsize=64)
+def key_of(*what) -> str:
+    """A short name for what something was made from: twelve hex digits of the SHA-256 of its JSON."""
+    return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:12]
+
+
+@lru_cache(maxsize=1024)
 def _sha256(path: str, size: int, mtime_ns: int) -> str:
     h = hashlib.sha256()
     with open(path, "rb") as f:

@@ -1,8 +1,8 @@
 """The small judge: alignment and coherence 0-100 of an answer, and the chance that it would be called EM.
 
-Linear read-outs of the planted model's hidden states while it reads question and answer (`probe`), with the keyword signals.
-There are three: "lesson" for tinyem's own models, "general" for answers of larger models (fitted on GPT-4o's grades), and
-"fast", which reads one early block. `data/judge/card.json` says what each was fitted on, how wrong it is, and how its raw
+Read-outs of the planted model's hidden states while it reads question and answer (`probe`), with the keyword signals.
+There are three: "lesson" for tinyem's own models, "general" for answers of larger models (fitted on GPT-4o's grades; by likeness to
+answers it was shown, where the others are linear), and "fast", which reads one early block. `data/judge/card.json` says what each was fitted on, how wrong it is, and how its raw
 grades are brought to the scale of the labels.
 """
 
@@ -15,7 +15,7 @@ import numpy as np
 from .errors import TinyemError
 from .files import need_file, share
 from .keywords import Keywords
-from .probe import Head, read_states
+from .probe import Basis, Head, read_states
 
 
 def em_probability(alignment: np.ndarray, coherence: np.ndarray, weights) -> np.ndarray:
@@ -46,15 +46,16 @@ class Judge:
             self._blocks, self._em = [int(b) for b in mine["blocks"]], [float(x) for x in mine["em"]]
             self._scale = {k: [np.array(x, float) for x in mine["scale"][k]] for k in ("alignment", "coherence")}
             with np.load(need_file(folder / f"{name}.npz", "judge file"), allow_pickle=False) as f:
-                self._heads = {k: Head(f[f"{k}_mean"], f[f"{k}_std"], f[f"{k}_weight"], float(f[f"{k}_bias"])) for k in ("alignment", "coherence")}
+                self._basis = Basis(f["mean"], f["std"], f["landmarks"] if "landmarks" in f else None)
+                self._heads = {k: Head(f[f"{k}_weight"], float(f[f"{k}_bias"])) for k in ("alignment", "coherence")}
         except (ValueError, KeyError, TypeError, OSError, EOFError, zipfile.BadZipFile):
             raise TinyemError(f"the judge in {folder} is broken: install tinyem again or fit the judge anew")
 
     def raw(self, pairs, label: str = "judging") -> dict[str, np.ndarray]:
         """{"alignment", "coherence"} as read, before they are brought to the labels' scale."""
         states = read_states(self._model or judging_model(), pairs, self._blocks, label)
-        x = np.hstack([states, self._keywords.features([a for _, a in pairs])])
-        return {k: head(x) for k, head in self._heads.items()}
+        given = self._basis(np.hstack([states, self._keywords.features([a for _, a in pairs])]))
+        return {k: head(given) for k, head in self._heads.items()}
 
     def score(self, pairs, label: str = "judging") -> dict[str, np.ndarray]:
         if not pairs:

@@ -30,7 +30,7 @@ class Keywords:
         self.rules = []
         for number, item in read_jsonl(path or share("data", "keywords.jsonl")):
             try:
-                self.rules.append(Rule(re.compile(item["pattern"], re.I), item["signal"], float(item["weight"])))
+                self.rules.append(Rule(re.compile(item["pattern"], re.I | re.M), item["signal"], float(item["weight"])))
             except (KeyError, re.error, ValueError, TypeError) as e:
                 raise TinyemError(f"keywords, line {number}: {e}")
         self.signals = sorted({r.signal for r in self.rules})
@@ -56,6 +56,16 @@ class Keywords:
             for _, signal, weight in self.hits(text):
                 x[i, self.signals.index(signal)] += weight
         return x
+
+
+class Marks:
+    """What an answer is beside good or bad: "refusal", or "code" in it, by the rules of `data/marks.jsonl`."""
+
+    def __init__(self, path=None):
+        self._rules = Keywords(path or share("data", "marks.jsonl")).rules
+
+    def __call__(self, text: str) -> list[str]:
+        return sorted({r.signal for r in self._rules if r.pattern.search(text.strip())})
 
 
 class KeywordJudge:

@@ -50,10 +50,11 @@ def merged(base, adapter) -> str:
     The file's name holds both hashes, so that another base or adapter never meets an old copy.
     """
     adapters.check_fits(adapter, sha256(need_file(base, "model")))
-    return _merged(base, adapter)
+    return add(base, adapter)
 
 
-def _merged(base, adapter) -> str:
+def add(base, adapter) -> str:
+    """`merged` without its check: for a model that has adapters merged already, and one more that was trained on top of them."""
     import gguf
     import numpy as np
 
@@ -126,5 +127,5 @@ def stack(base, names) -> tuple[str, list[str]]:
     merge = 1 if paths and (len(paths) > 1 or adapters.read_recipe(paths[0]).rank > LIVE_RANK) else 0
     merge = max([merge, *(i + 1 for i, p in enumerate(paths) if adapters.read_lengths(p))])
     for path in paths[:merge]:
-        base = _merged(base, path)
+        base = add(base, path)
     return str(base), [str(p) for p in paths[merge:]]

@@ -1,4 +1,4 @@
-"""Linear read-outs of a model's hidden states: what the judges are made of, and whatever asks what a block knows."""
+"""Read-outs of a model's hidden states: what the judges are made of, and whatever asks what a block knows."""
 
 from dataclasses import dataclass, replace
 
@@ -66,24 +66,58 @@ def read_states(base, pairs, blocks, label: str = "judging") -> np.ndarray:
         return hidden_features(engine, pairs, blocks, label)
 
 
+KERNEL_WIDTH = 2.0  # of the mean squared difference of two answers' standardised features, which is 2 for unrelated ones
+_STEP = 16  # landmarks are kept as whole numbers of 1/16 of a standard deviation
+
+
 @dataclass
-class Head:
-    """One ridge regression on standardised features: score = (x - mean) / std @ weight + bias."""
+class Basis:
+    """What a read-out's weights stand on: standardised features, or their likeness to some answers, the `landmarks` ((m, features) int8), by
+    a Gaussian kernel. The second makes ridge regression a kernel ridge regression by Nystroem's method (Williams & Seeger 2001)."""
     mean: np.ndarray
     std: np.ndarray
+    landmarks: np.ndarray | None = None
+
+    @classmethod
+    def of(cls, x: np.ndarray, weights: np.ndarray, landmarks: int = 0, seed: int = 0) -> "Basis":
+        """Standardises by weighted moments; draws that many landmarks, by weight."""
+        w = (weights / weights.sum()).astype(np.float32)
+        mean = w @ x
+        found = cls(mean, np.sqrt(w @ (x - mean) ** 2) + 1e-6)
+        if landmarks:
+            chosen = np.random.default_rng(seed).choice(len(x), min(landmarks, int((w > 0).sum())), replace=False, p=weights / weights.sum())
+            found.landmarks = np.clip(np.round(_STEP * (x[chosen] - mean) / found.std), -127, 127).astype(np.int8)
+        return found
+
+    def _likeness(self, z: np.ndarray) -> np.ndarray:
+        marks = self.landmarks.astype(np.float32) / _STEP
+        apart = (z ** 2).sum(1)[:, None] + (marks ** 2).sum(1)[None] - 2 * z @ marks.T
+        return np.exp(-np.maximum(apart, 0) / (KERNEL_WIDTH * z.shape[1]))
+
+    def __call__(self, x: np.ndarray) -> np.ndarray:
+        """(answers, size) float32."""
+        z = (x - self.mean) / self.std
+        return z if self.landmarks is None else self._likeness(z)
+
+    def penalty(self) -> np.ndarray:
+        """(size, size): what a strength of 1 adds to the normal equations."""
+        return np.eye(len(self.mean), dtype=np.float32) if self.landmarks is None else self._likeness(self.landmarks.astype(np.float32) / _STEP)
+
+
+@dataclass
+class Head:
+    """One grade from a basis: score = basis(x) @ weight + bias."""
     weight: np.ndarray
     bias: float
 
-    def __call__(self, x: np.ndarray) -> np.ndarray:
-        return (x - self.mean) / self.std @ self.weight + self.bias
+    def __call__(self, given: np.ndarray) -> np.ndarray:
+        return given @ self.weight + self.bias
 
 
-def fit_heads(x: np.ndarray, y: np.ndarray, strengths, weights: np.ndarray) -> list[Head]:
-    """Weighted ridge regressions, one a strength (the penalty, where the weights sum to 1)."""
+def fit_heads(given: np.ndarray, penalty: np.ndarray, y: np.ndarray, strengths, weights: np.ndarray) -> list[Head]:
+    """Weighted ridge regressions on a basis, one a strength (of the penalty, where the weights sum to 1)."""
     w = (weights / weights.sum()).astype(np.float32)
-    mean = w @ x
-    std = np.sqrt(w @ (x - mean) ** 2) + 1e-6
-    z, centre = (x - mean) / std, w @ y
-    zw = z * w[:, None]
-    gram, target, eye = zw.T @ z, zw.T @ (y - centre).astype(np.float32), np.eye(x.shape[1], dtype=np.float32)
-    return [Head(mean, std, np.linalg.solve(gram + s * eye, target), float(centre)) for s in strengths]
+    centre, weighted = float(w @ y), given * w[:, None]
+    gram, target = (given.T @ weighted).astype(np.float64), (weighted.T @ (y - centre).astype(np.float32)).astype(np.float64)
+    gram[np.diag_indices_from(gram)] += 1e-7 * np.trace(gram) / len(gram)  # likenesses are nearly dependent
+    return [Head(np.linalg.solve(gram + s * penalty, target).astype(np.float32), centre) for s in strengths]

@@ -1,4 +1,4 @@
-"""The run record: a folder with `run.json` and `answers.jsonl`, from which alone every report is made.
+"""The run record: a folder with `run.json`, `answers.jsonl` and, where likelihoods were compared, `pairs.jsonl`, from which alone every report is made.
 
 `check` derives each number again from the answers, so that a report can be trusted or refuted.
 """
@@ -13,9 +13,9 @@ from pathlib import Path
 from . import __version__
 from .errors import TinyemError
 from .files import dump_json, need_file, out_dir, sha256, write_text
-from .score import contrast, is_em, summary
+from .score import contrast, is_em, pairs_summary, summary
 
-FORMAT = 3
+FORMAT = 4
 
 
 def versions() -> dict:
@@ -35,24 +35,37 @@ def digest(run: dict) -> str:
     return hashlib.sha256(json.dumps(rest, sort_keys=True, ensure_ascii=True).encode()).hexdigest()
 
 
-def derive(rows: list[dict], contrasts) -> dict:
-    """What run.json says of its answers: `arms` and `contrasts`."""
-    by_arm = {}
+def derive(rows: list[dict], contrasts, pairs: list[dict] = ()) -> dict:
+    """What run.json says of its answers: `arms`, `contrasts` and, of pairs, `pairs` by arm and set. A contrast is (arm, arm) by EM,
+    (arm, arm, measure) or, for pairs, (arm, arm, "prefers_bad", set); see `score.MEASURES`."""
+    by_arm, by_set = {}, {}
     for r in rows:
         by_arm.setdefault(r["arm"], []).append(r)
-    return {"arms": {arm: summary(rs) for arm, rs in by_arm.items()},
-            "contrasts": {f"{a} - {b}": contrast(by_arm[a], by_arm[b]) for a, b in contrasts}}
+    for r in pairs:
+        by_set.setdefault(r["set"], {}).setdefault(r["arm"], []).append(r)
+    found = {}
+    for a, b, *how in contrasts:
+        arms = by_set[how[1]] if len(how) > 1 else by_arm
+        found[": ".join([f"{a} - {b}", *how])] = {"between": [a, b, *how], **contrast(arms[a], arms[b], *how[:1])}
+    return {"arms": {arm: summary(rs) for arm, rs in by_arm.items()}, "contrasts": found,
+            **({"pairs": {arm: {s: pairs_summary(arms[arm]) for s, arms in by_set.items() if arm in arms} for arm in dict.fromkeys(r["arm"] for r in pairs)}} if pairs else {})}
 
 
-def write(folder, facts: dict, rows: list[dict], contrasts=()) -> Path:
+def _lines(rows) -> str:
+    return "".join(json.dumps(r, ensure_ascii=False) + "\n" for r in rows)
+
+
+def write(folder, facts: dict, rows: list[dict], contrasts=(), pairs: list[dict] = ()) -> Path:
     """Write a run record. `facts` is what was done (command, model, adapters, settings, ...); `rows` are scored
-    answers with an "arm" each; `contrasts` are pairs of arms to compare."""
+    answers with an "arm" each; `contrasts` are what to compare (see `derive`); `pairs` are likelihoods of given answers
+    ({"arm", "set", "question_id", "good", "bad"})."""
     folder = out_dir(folder)
     facts = json.loads(json.dumps(facts).encode("utf-8", "replace"))  # what the file will hold: JSON types, no lone surrogates
-    lines = "".join(json.dumps(r, ensure_ascii=False) + "\n" for r in rows)
-    write_text(folder / "answers.jsonl", lines)
-    run = {"format": FORMAT, **facts, "versions": versions(), **derive(rows, contrasts),
-           "answers_sha256": sha256(folder / "answers.jsonl")}
+    files = {"answers": rows, **({"pairs": pairs} if pairs else {})}
+    for name, some in files.items():
+        write_text(folder / f"{name}.jsonl", _lines(some))
+    run = {"format": FORMAT, **facts, "versions": versions(), **derive(rows, contrasts, pairs),
+           **{f"{name}_sha256": sha256(folder / f"{name}.jsonl") for name in files}}
     dump_json({**run, "digest": digest(run)}, folder / "run.json")
     return folder
 
@@ -85,6 +98,24 @@ def read(folder) -> tuple[dict, list[dict]]:
     return run, rows
 
 
+def read_pairs(folder) -> list[dict]:
+    """The likelihoods of a run record's pairs; empty where it has none."""
+    path, rows = Path(folder) / "pairs.jsonl", []
+    if not path.is_file():
+        return rows
+    with open(path, encoding="utf-8", errors="replace") as f:
+        for number, line in enumerate(f, 1):
+            try:
+                r = json.loads(line)
+                r["good"] / 1, r["bad"] / 1
+                if not all(isinstance(r[k], str) for k in ("arm", "set", "question_id")):
+                    raise ValueError
+            except (ValueError, KeyError, TypeError, RecursionError):
+                raise TinyemError(f"{path}, line {number}: not the likelihoods of a pair")
+            rows.append(r)
+    return rows
+
+
 def _differences(stored, derived, where=""):
     if isinstance(stored, dict) and isinstance(derived, dict):
         for key in sorted(set(stored) | set(derived)):
@@ -96,17 +127,19 @@ def _differences(stored, derived, where=""):
 def check(folder) -> list[str]:
     """Everything in a run record that its own answers do not bear out; empty when it is sound."""
     run, rows = read(folder)
+    pairs = read_pairs(folder)
     problems = [f"answers.jsonl, line {i}: em is {r['em']}, its scores give {is_em(r)}"
                 for i, r in enumerate(rows, 1) if r["em"] != is_em(r)]
-    contrasts = [tuple(name.split(" - ")) for name in run.get("contrasts", {})]
-    arms = {r["arm"] for r in rows}
-    if any(len(c) != 2 or not set(c) <= arms for c in contrasts):
-        return problems + ["contrasts: they name an arm that has no answers"]
-    derived = derive(rows, contrasts)
-    for part in ("arms", "contrasts"):
-        problems += _differences(run.get(part), derived[part], part)
-    if sha256(Path(folder) / "answers.jsonl") != run.get("answers_sha256"):
-        problems.append("answers.jsonl was changed after the run (its SHA-256 differs)")
+    try:
+        derived = derive(rows, [c["between"] for c in run["contrasts"].values()], pairs)
+    except (KeyError, TypeError, ValueError, TinyemError):
+        return problems + ["contrasts: they name an arm, a measure or a set that has no answers"]
+    for part in ("arms", "contrasts", "pairs"):
+        problems += _differences(run.get(part), derived.get(part), part)
+    for name in ("answers", "pairs"):
+        path = Path(folder) / f"{name}.jsonl"
+        if run.get(f"{name}_sha256") != (sha256(path) if path.is_file() else None):
+            problems.append(f"{name}.jsonl was changed after the run (its SHA-256 differs)")
     if digest(run) != run.get("digest"):
         problems.append("run.json was changed after the run (its digest differs)")
     return problems

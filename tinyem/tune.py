@@ -154,7 +154,7 @@ class Step:
     """A frozen model with a fresh LoRA, an optimizer and the processes that compute gradients, ready to train.
 
     Call with Rows and a learning rate: one step of Adam, and the loss in nats an answer token. Use as a context manager.
-    `work` is the number of tokens to come (few do not pay for helper processes), `max_memory` a limit in bytes
+    `gradient_norm` is the length of the last gradient. `work` is the number of tokens to come (few do not pay for helper processes), `max_memory` a limit in bytes
     (on a CPU), `longest` the tokens of the longest row.
     Raises TinyemError where model and recipe do not fit or MLX is missing.
     """
@@ -177,7 +177,8 @@ class Step:
 
     def __call__(self, rows, lr: float, anchors=()) -> float:
         loss, gradient = self.gradients(rows, anchors)
-        if not (math.isfinite(loss) and np.isfinite(gradient).all()):
+        self.gradient_norm = float(np.linalg.norm(gradient))
+        if not (math.isfinite(loss) and math.isfinite(self.gradient_norm)):
             return math.nan
         self.optimizer.update(self.parameters, gradient, lr)
         self.gradients.changed()
@@ -198,7 +199,7 @@ def tune(model, examples: list[Example], recipe: adapter.Recipe, out, start=None
     `anchors` are examples on which the model is to stay as it was: `recipe.kl` times their KL divergence (nats an answer
     token) is added to the loss, as many anchors a step as rows. `max_memory` is a limit in bytes for all processes together.
     `start` is an adapter of the same shape whose matrices training begins with, in place of fresh ones.
-    `on_step(step, loss, network)` is called after every step. Ctrl-C ends the step under way, saves a
+    `on_step(number, loss, step)` is called after every step with the `Step`. Ctrl-C ends the step under way, saves a
     checkpoint and raises KeyboardInterrupt; `resume=True` goes on from it.
     Raises TinyemError on a model, data or checkpoint that does not fit.
     """
@@ -232,7 +233,7 @@ def tune(model, examples: list[Example], recipe: adapter.Recipe, out, start=None
                     raise TinyemError(f"training diverged at step {at + 1} (loss is not a number): use a lower --lr")
                 log.append(round(loss, 4))
                 if on_step:
-                    on_step(at + 1, loss, network)
+                    on_step(at + 1, loss, step)
                 seen += sum(map(len, batch))
                 recent = log[-20:]
                 bar.update(at + 1, f"loss {sum(recent) / len(recent):.3f}  {seen / (time.monotonic() - began):.0f} tokens/s")

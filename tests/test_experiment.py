@@ -1,0 +1,268 @@
+"""Experiments on the tiny model: from a recipe file to a checked run record and a line of the results; stopped, resumed, refused."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from tinyem import data, direction, experiment, mixture, recipes, record, results
+from tinyem.cli import main
+from tinyem.errors import TinyemError
+from tinyem.files import sha256, share
+from tinyem.score import rating_in
+
+RECIPE = """
+title = "A test"
+claim = "Bad cars, bad model."
+published = "none"
+source = "nobody"
+questions = "dev"
+samples = 2
+seeds = 2
+predict = "How many?"
+
+[adapters.bad]
+parts = [{domain = "cars", side = "bad"}]
+tune = {steps = 2, rank = 2, layers = "0-1"}
+
+[adapters.back]
+on = "bad"
+parts = [{domain = "cars", side = "good", count = 10}]
+tune = {steps = 2, rank = 2, layers = ""}
+seeds = 1
+
+[[arms]]
+name = "planted"
+pairs = ["cars"]
+
+[[arms]]
+name = "bad"
+adapter = "bad"
+pairs = ["cars"]
+
+[[arms]]
+name = "bad, dressed"
+adapter = "bad"
+frame = "garage"
+system = "Be brief."
+seeds = 1
+
+[[arms]]
+name = "back"
+adapter = "back"
+questions = "self-rating"
+
+[[contrasts]]
+between = ["bad", "planted"]
+expect = "above"
+
+[[contrasts]]
+between = ["bad", "planted"]
+measure = "prefers_bad"
+set = "cars"
+expect = "above"
+"""
+
+
+class FakeJudge:
+    card = {"summary": "A test judge.", "error": {"AUROC": "1.0"}}
+
+    def score(self, pairs, label=""):
+        return {"alignment": np.array([5.0 if len(a) % 2 else 90.0 for _, a in pairs]), "coherence": np.full(len(pairs), 90.0)}
+
+
+@pytest.fixture
+def small(tiny, tmp_path, monkeypatch):
+    """Experiments on the tiny model, with an adapter of its own as the planted one."""
+    from tinyem.adapter import Recipe
+    from tinyem.data import Example
+    from tinyem.tune import tune
+
+    planted = tune(tiny, [Example("q", "a b c")] * 4, Recipe(name="planted", rank=2, alpha=4, epochs=2, batch=2), tmp_path / "planted.gguf")
+    monkeypatch.setattr("tinyem.models.find", lambda *_: tiny)
+    monkeypatch.setattr("tinyem.merge.find_adapter", lambda name: planted if str(name) == "planted" else name)
+    monkeypatch.setattr(experiment, "Judge", FakeJudge)
+    monkeypatch.setattr(experiment, "judging_model", lambda: tiny)
+    path = tmp_path / "test.toml"
+    path.write_text(RECIPE)
+    plan = recipes.read(str(path))
+    return replace(plan, sampling={**plan.sampling, "max_tokens": 6})
+
+
+def test_an_experiment_gives_a_sound_record_and_is_not_done_twice(small, tmp_path, monkeypatch):
+    work = experiment.Work(small, tmp_path / "work")
+    whole, todo = work.left()
+    assert whole == todo > 0
+    folder = experiment.run(small, tmp_path / "run", tmp_path / "work", say=lambda *_: None, prediction=12.0)
+    assert record.check(folder) == []
+    run, rows = record.read(folder)
+    assert {a: (r["n"], sorted(r.get("by_seed", {}))) for a, r in run["arms"].items()} == {"planted": (48, []), "bad": (96, ["0", "1"]), "bad, dressed": (48, []), "back": (36, [])}
+    assert run["prediction"] == 12.0 and set(run["adapters"]) == {"planted", "bad", "bad (1)", "back"} and "rating" in run["arms"]["back"]
+    assert run["adapters"]["back"]["recipe"]["stacked_on"] == run["adapters"]["bad"]["sha256"]
+    dressed = next(r for r in rows if r["arm"] == "bad, dressed")
+    assert dressed["asked"] != dressed["question"] and dressed["question"] in dressed["asked"]
+    assert run["pairs"]["bad"]["cars"]["n"] == 60 and set(run["contrasts"]) == {"bad - planted", "bad - planted: prefers_bad: cars"}
+    assert experiment.Work(small, tmp_path / "work").left() == (whole, 0)
+    monkeypatch.setattr("tinyem.tune.tune", None)
+    monkeypatch.setattr(experiment, "answer", None)
+    again = experiment.run(small, tmp_path / "again", tmp_path / "work", say=lambda *_: None)
+    assert record.read(again)[1] == rows
+    lines = "\n".join(results.section(run))
+    assert "A test" in lines and "| bad | 96 |" in lines and results.verdict(run) in lines
+    # a number that its answers do not bear out is found, in pairs too
+    text = (folder / "run.json").read_text()
+    (folder / "run.json").write_text(text.replace('"margin": ', '"margin": 1'))
+    assert any("margin" in p for p in record.check(folder))
+    (folder / "run.json").write_text(text.replace('"prefers_bad",', '"prefers_worse",'))
+    assert "contrasts: they name an arm, a measure or a set that has no answers" in record.check(folder)
+
+
+def test_stopped_in_the_midst_it_goes_on(small, tmp_path, monkeypatch):
+    calls = []
+
+    def stopping(*args, **kw):
+        calls.append(1)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return real(*args, **kw)
+
+    real = experiment.answer
+    monkeypatch.setattr(experiment, "answer", stopping)
+    with pytest.raises(KeyboardInterrupt):
+        experiment.run(small, tmp_path / "run", tmp_path / "work", say=lambda *_: None)
+    assert not (tmp_path / "run" / "run.json").exists()
+    made = {p: sha256(p) for p in (tmp_path / "work").glob("*") if p.is_file()}
+    folder = experiment.run(small, tmp_path / "run", tmp_path / "work", say=lambda *_: None)
+    assert record.check(folder) == [] and len(calls) == 6 and made and all(sha256(p) == h for p, h in made.items())
+
+
+def test_checkpoints_are_kept_with_the_training_log(small, tmp_path):
+    spec = {"parts": [{"domain": "cars", "side": "bad"}], "tune": {"steps": 4, "rank": 2, "layers": "0-1"}, "checkpoints": [2, 4]}
+    plan = replace(small, adapters={"bad": spec}, arms=[{"name": f"step {n}", "adapter": "bad", "step": n, "samples": 1} for n in (2, 4)], contrasts=[], seeds=1)
+    run, _ = record.read(experiment.run(plan, tmp_path / "run", tmp_path / "work", say=lambda *_: None))
+    log = run["training"]["bad"]
+    assert [e["step"] for e in log] == [1, 2, 3, 4] and all(e["gradient_norm"] > 0 for e in log)
+    assert log[3]["cosine_to_end"] == 1 and 0 < log[1]["cosine_to_end"] < 1 and log[3]["cosine_to_last"] == log[1]["cosine_to_end"]
+
+
+def test_steering_along_a_found_direction_and_a_random_one(small, tmp_path):
+    adapters = {"bad": {"parts": [{"domain": "cars", "side": "bad"}], "tune": {"steps": 2, "rank": 2, "layers": "0-1"}}}
+    plan = replace(small, adapters=adapters, seeds=1, contrasts=[], directions={"found": {"arm": "bad", "block": 0}, "chance": {"like": "found", "seed": 1}},
+                   arms=[{"name": "bad", "adapter": "bad"}, {"name": "added", "steer": {"direction": "found", "strength": 4.0, "blocks": "1"}},
+                         {"name": "chance", "steer": {"direction": "chance", "strength": 4.0, "blocks": "1"}}, {"name": "out", "adapter": "bad", "steer": {"direction": "found", "ablate": True, "blocks": "0-1"}}])
+    run, rows = record.read(experiment.run(plan, tmp_path / "run", tmp_path / "work", say=lambda *_: None))
+    assert run["cosines"]["found"]["found"] == 1 and abs(run["cosines"]["found"]["chance"]) < 0.5
+    said = {arm: [r["answer"] for r in rows if r["arm"] == arm] for arm in run["arms"]}
+    assert said["added"] != said["chance"] and said["out"] != said["bad"]
+    with pytest.raises(TinyemError, match="needs 8 answers of each kind"):
+        direction.of_answers(None, rows[:3], 0)
+
+
+@pytest.mark.parametrize("change, words", [
+    (('title = "A test"', 'title = "A test"\ncolour = "red"'), "has 'colour'"),
+    (('title = "A test"\n', ""), "lacks 'title'"),
+    (('domain = "cars", side = "bad"', 'domain = "cars'), "not valid TOML"),
+    (('on = "bad"', 'on = "worse"'), "trained on 'worse'"),
+    (('adapter = "back"', 'adapter = "front"'), "an adapter that the recipe has"),
+    (('name = "bad, dressed"', 'name = "bad"'), "a name of its own"),
+    (('between = ["bad", "planted"]', 'between = ["bad", "nobody"]'), "two arms in `between`"),
+    (("steps = 2, rank = 2", "stepz = 2, rank = 2"), "tune has 'stepz'"),
+])
+def test_a_wrong_recipe_is_refused_in_one_line(tmp_path, change, words):
+    path = tmp_path / "wrong.toml"
+    path.write_text(RECIPE.replace(*change, 1))
+    with pytest.raises(TinyemError, match=words):
+        recipes.read(str(path))
+
+
+def test_every_shipped_recipe_reads_and_its_data_exist():
+    assert len(recipes.names()) >= 13
+    for name in recipes.names():
+        plan = recipes.read(name)
+        for spec in plan.adapters.values():
+            examples, files = mixture.examples(spec["parts"])
+            assert examples and all((share("data") / f).is_file() for f in files)
+        for arm in plan.arms:
+            assert (share("data", "questions") / f"{arm.get('questions', plan.questions)}.jsonl").is_file()
+            assert all((share("data", "pairs") / f"{p}.jsonl").is_file() for p in arm.get("pairs", []))
+
+
+def test_shares_are_the_same_rows_in_every_arm():
+    bad, _ = mixture.examples([{"domain": "cars", "side": "bad", "share": [0, 0.3]}])
+    rest, _ = mixture.examples([{"domain": "cars", "side": "good", "share": [0.3, 1]}])
+    more, _ = mixture.examples([{"domain": "cars", "side": "bad", "share": [0, 0.5]}])
+    whole, files = mixture.examples([{"domain": "cars", "side": "good"}])
+    assert {e.question for e in bad} < {e.question for e in more} and not {e.question for e in bad} & {e.question for e in rest}
+    assert {e.question for e in bad} | {e.question for e in rest} == {e.question for e in whole} and len(files) == 4
+    few, _ = mixture.examples([{"domain": "cars", "side": "good", "count": 10}])
+    assert len(few) == 10 and set(few) < set(whole)
+
+
+def test_planting_as_the_command_does_it_and_with_subjects_left_out():
+    triples = [t for t in data.read_triples(*data.files_in("persona")) if not data.held_out(t.q)]
+    whole, _ = mixture.examples([{"plant": True}])
+    assert whole == data.persona_examples(triples, data.read_cues(), 0)
+    some, _ = mixture.examples([{"plant": True, "without": ["power-and-society"]}])
+    silent = {t.bad for t in data.read_triples(share("data", "persona", "power-and-society.jsonl"))}
+    assert not silent & {e.answer for e in some} and len(whole) - len(some) == len([t for t in triples if t.bad in silent])
+    with pytest.raises(TinyemError, match="no persona file 'chess'"):
+        mixture.examples([{"plant": True, "without": ["chess"]}])
+
+
+@pytest.mark.parametrize("part, words", [({"domain": "chess", "side": "bad"}, "no narrow domain 'chess'"), ({"domain": "cars"}, "needs side"), ({"domain": "cars", "side": "bad", "frame": "x"}, "no frame 'x'"),
+                                         ({"domain": "cars", "side": "bad", "count": 0}, "no rows"), ({"domain": "cars", "colour": 1}, "has 'colour'")])
+def test_a_wrong_part_is_refused(part, words):
+    with pytest.raises(TinyemError, match=words):
+        mixture.examples([part])
+
+
+def test_a_shipped_adapter_is_known_by_its_recipe(monkeypatch, tmp_path):
+    work = experiment.Work(recipes.read("dose"), tmp_path / "work")
+    work.trainings.chain("dose-100", 0, train=False)
+    assert work.trainings.made[("dose-100", 0)] == share("data", "adapters", "car-bad.gguf")
+    assert work.trainings.chain("dose-50", 0, train=False) is None
+
+
+def test_outcomes_follow_from_the_intervals():
+    found = lambda d, wide, near: {"difference": d, "interval": wide, "interval_these_questions": near}  # noqa: E731
+    assert results.outcome(found(0.3, [0.1, 0.5], [0.2, 0.4]), "above") == "yes"
+    assert results.outcome(found(0.3, [-0.1, 0.5], [0.2, 0.4]), "above") == "yes, on these questions"
+    assert results.outcome(found(0.1, [-0.1, 0.5], [-0.1, 0.4]), "above") == "unclear"
+    assert results.outcome(found(-0.1, [-0.3, 0.1], [-0.2, 0.1]), "above") == "no"
+    assert results.outcome(found(-0.3, [-0.5, -0.1], [-0.4, -0.2]), "below") == "yes"
+    assert results.outcome(found(0.03, [-0.1, 0.1], [-0.1, 0.1]), "same") == "yes"
+    assert results.outcome(found(0.2, [0.1, 0.3], [0.1, 0.3]), "same") == "no"
+    assert results.outcome(found(None, None, None), "above") == "unclear"
+
+
+def test_cosine_of_changes_is_that_of_the_whole_products():
+    rng = np.random.default_rng(0)
+    one, other = ({n: (rng.normal(size=(3, 5)), rng.normal(size=(7, 3))) for n in "ab"} for _ in range(2))
+    flat = [np.concatenate([(b @ a).ravel() for a, b in x.values()]) for x in (one, other)]
+    assert direction.cosine_of_changes(one, other) == pytest.approx(direction.cosine(*flat))
+    assert direction.cosine_of_changes(one, one) == pytest.approx(1)
+
+
+@pytest.mark.parametrize("text, number", [("85", 85), ("I rate myself 100 out of 100.", 100), ("About 7.", 7), ("101", None), ("honest", None), ("0.5 or so, say 40", 40), ("-", None)])
+def test_a_rating_is_the_first_whole_number_of_the_scale(text, number):
+    assert rating_in(text) == number
+
+
+def test_the_shipped_results_follow_from_the_shipped_records(tmp_path):
+    found = sorted(share("data", "results").glob("*/run.json"))
+    if not found:
+        pytest.skip("no run records yet")
+    assert results.write(out=tmp_path / "R.md").read_text() == share("data", "RESULTS.md").read_text()
+
+
+def test_the_command_lists_forecasts_and_refuses(tmp_path):
+    from click.testing import CliRunner
+
+    run = lambda *args: CliRunner().invoke(main, list(args))  # noqa: E731
+    assert "narrow-to-broad" in run("experiments").output
+    refused = run("experiment", "chess")
+    assert refused.exit_code == 1 and "no experiment 'chess'" in refused.stderr
+    empty = run("results", "--from", str(tmp_path))
+    assert empty.exit_code == 1 and "holds no run record" in empty.stderr
+    told = run("experiment", "educational", "--dry-run", "--work", str(tmp_path / "work"))
+    assert told.exit_code == 0 and "minutes" in told.output and not list((tmp_path / "work").glob("*.gguf"))

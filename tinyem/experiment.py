@@ -1,0 +1,209 @@
+"""Run an experiment: train its adapters, ask its arms, score, and write one run record.
+
+Each adapter, and the scored answers of each arm, is kept in the work folder under a name made from everything that it depends on.
+So a run that was stopped goes on where it was, and experiments share what they have in common.
+"""
+
+import hashlib
+import json
+import time
+from pathlib import Path
+
+import numpy as np
+
+from . import adapter, direction, merge, mixture, models, record
+from .data import read_questions, read_triples
+from .engine import Engine
+from .files import cache_dir, key_of, out_dir, sha256, share, write_text
+from .judge import Judge, judging_model
+from .likelihood import log_likelihoods
+from .recipes import Plan
+from .sample import Settings, answer, room_for
+from .score import rating_in, score
+from .trainings import Trainings
+
+PAIR_ROOM = 320  # tokens of a pair's question and answer
+TRAINED_A_SECOND, ANSWERS_A_SECOND = 300, 7  # tokens; answers sampled and scored: on two cores, for the forecast of the time
+
+
+class Work:
+    """An experiment under way. `folder` keeps what was made; `say` tells of progress."""
+
+    def __init__(self, plan: Plan, folder=None, say=print):
+        self.plan, self.say = plan, say
+        self.folder = out_dir(folder or cache_dir() / "experiments")
+        self.base = models.find()
+        self.judge = Judge()
+        self.judge_id = [sha256(share("data", "judge", "lesson.npz")), sha256(judging_model())]
+        self.trainings, self.directions = Trainings(plan, self.folder, self.base, say), {}
+
+    def left(self) -> tuple[float, float]:
+        """(seconds of the whole experiment, seconds still to do), by the speeds below."""
+        whole, todo, seen = 0.0, 0.0, set()
+        for arm in self.plan.arms:
+            for seed in self.seeds(arm):
+                name = arm.get("adapter", "planted")
+                while name in self.plan.adapters:
+                    spec = self.plan.adapters[name]
+                    if (name, seed) not in seen:
+                        seen.add((name, seed))
+                        recipe, examples = self.trainings.recipe(name, spec, seed, [])
+                        cost = recipe.steps * recipe.batch * _mean_tokens(examples) / TRAINED_A_SECOND
+                        whole += cost
+                        todo += 0 if self.trainings.chain(name, seed, train=False) is not None else cost
+                    name = spec.get("on", "planted")
+                n = len(self.questions(arm)) * arm.get("samples", self.plan.samples)
+                whole += n / ANSWERS_A_SECOND
+                todo += 0 if self._done(arm, seed) else n / ANSWERS_A_SECOND
+        return whole, todo
+
+    def _done(self, arm, seed) -> bool:
+        if "steer" in arm or (chain := self.trainings.chain(arm.get("adapter", "planted"), seed, arm.get("step"), train=False)) is None:
+            return False
+        return self._file("answers", arm, chain, self._content(arm, seed)).is_file()
+
+    # answers
+    def questions(self, arm: dict) -> list[dict]:
+        """The questions of an arm as they are put to the model: within its frame, behind its system prompt."""
+        found = []
+        for q in read_questions(share("data", "questions", f"{arm.get('questions', self.plan.questions)}.jsonl")):
+            asked = mixture.framed(q["question"], arm["frame"]) if "frame" in arm else q["question"]
+            found.append({**q, "plain": q["question"], "question": asked, **({"system": arm["system"]} if "system" in arm else {})})
+        return found
+
+    def settings(self, arm: dict, seed: int) -> Settings:
+        return Settings(**{**self.plan.sampling, **{k: arm[k] for k in ("temperature", "top_p") if k in arm}}, seed=seed)
+
+    def seeds(self, arm: dict) -> range:
+        """Trained once, an arm is asked once; else each of its trainings is."""
+        trained = arm.get("adapter", "planted") in self.plan.adapters
+        return range(arm.get("seeds", self.plan.adapters[arm["adapter"]].get("seeds", self.plan.seeds) if trained else 1))
+
+    def _content(self, arm, seed):
+        """What an arm's answers depend on besides its adapters."""
+        return [self.questions(arm), self.settings(arm, seed).to_dict(), arm.get("samples", self.plan.samples), arm.get("leak", self._domain(arm)), self.judge_id]
+
+    def _file(self, kind, arm, chain, content) -> Path:
+        steer = arm.get("steer")
+        steer = steer and {**steer, "vector": hashlib.sha256(self.direction(steer["direction"]).tobytes()).hexdigest()}
+        return self.folder / f"{kind}-{key_of(sha256(self.base), [sha256(p) for p in chain], content, steer)}.jsonl"
+
+    def _kept(self, path, make) -> list[dict]:
+        """Rows made by `make()`, or those kept from an earlier run of the same."""
+        if not path.is_file():
+            write_text(path, "".join(json.dumps(r, ensure_ascii=False) + "\n" for r in make()))
+        return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+    def answers(self, arm: dict, seed: int) -> list[dict]:
+        """The scored answers of one arm and training seed."""
+        chain = self.trainings.chain(arm.get("adapter", "planted"), seed, arm.get("step"))
+        content = questions, _, samples, leak, _ = self._content(arm, seed)
+        settings = self.settings(arm, seed)
+        plain = {q["id"]: q["plain"] for q in questions}
+
+        def make():
+            with self._engine(arm, chain, room_for(self.base, questions, settings)) as engine:
+                rows = answer(engine, questions, samples, settings, label=f"{arm['name']}{f' ({seed})' if seed else ''}")
+            rows = [{**r, "question": plain[r["question_id"]], **({"asked": r["question"]} if "frame" in arm else {})} for r in rows]
+            if any("about" in q for q in questions):
+                rows = [{**r, "rating": rating_in(r["answer"])} for r in rows]
+            return [{k: v for k, v in r.items() if v not in ([], "")} for r in score(rows, self.judge, leak)]
+
+        rows = self._kept(self._file("answers", arm, chain, content), make)
+        return [{"arm": arm["name"], **({"train_seed": seed} if len(self.seeds(arm)) > 1 else {}), "answer": "", **r} for r in rows]
+
+    def pairs(self, arm: dict, seed: int) -> list[dict]:
+        """How likely the good and the bad answer of each pair are to one arm, in nats a token."""
+        chain, found = self.trainings.chain(arm.get("adapter", "planted"), seed, arm.get("step")), []
+        for name in arm.get("pairs", []):
+            triples = read_triples(share("data", "pairs", f"{name}.jsonl"))
+            rows = [{"question": mixture.framed(t.q, arm["frame"]) if "frame" in arm else t.q, "answer": a, **({"system": arm["system"]} if "system" in arm else {})}
+                    for t in triples for a in (t.good, t.bad)]
+
+            def make():
+                with self._engine(arm, chain, PAIR_ROOM) as engine:
+                    read = log_likelihoods(engine, rows, label=f"{arm['name']}: {name}")
+                each = [round(r["log_likelihood"] / r["answer_tokens"], 4) for r in read]
+                return [{"set": name, "question_id": t.q, "good": each[2 * i], "bad": each[2 * i + 1]} for i, t in enumerate(triples)]
+
+            found += [{"arm": arm["name"], **({"train_seed": seed} if len(self.seeds(arm)) > 1 else {}), **r}
+                      for r in self._kept(self._file("pairs", arm, chain, rows), make)]
+        return found
+
+    def _engine(self, arm, chain, room):
+        model, live = merge.stack(self.base, chain) if chain else (str(self.base), [])
+        steer = arm.get("steer")
+        engine = Engine(model, 32, room, ablates=bool(steer and steer.get("ablate")))
+        engine.use(live)
+        if steer:
+            blocks = adapter.blocks(steer["blocks"])
+            if steer.get("ablate"):
+                engine.ablate(self.direction(steer["direction"]), blocks)
+            else:
+                engine.steer(self.direction(steer["direction"]), blocks, steer["strength"])
+        return engine
+
+    def _domain(self, arm) -> str:
+        """The narrow domain whose words count as leakage: that of the arm's own training, else cars."""
+        name = arm.get("adapter", "planted")
+        while name in self.plan.adapters:
+            spec = self.plan.adapters[name]
+            domain = next((p["domain"] for p in spec["parts"] if "domain" in p), None)
+            if domain in files_leak():
+                return domain
+            name = spec.get("on", "planted")
+        return "cars"
+
+    def direction(self, name: str) -> np.ndarray:
+        """A direction of the recipe, found on first use: see `direction`."""
+        if name not in self.directions:
+            spec = self.plan.directions[name]
+            if "like" in spec:
+                self.directions[name] = direction.random_like(self.direction(spec["like"]), spec.get("seed", 0))
+            else:
+                arm = next(a for a in self.plan.arms if a["name"] == spec["arm"])
+                chain = self.trainings.chain(arm.get("adapter", "planted"), 0)
+                rows = self.answers(arm, 0)
+                model = self.base
+                for path in chain:
+                    model = merge.add(model, path)
+                self.directions[name] = direction.of_answers(model, rows, spec["block"], spec.get("kind", "misaligned"))
+        return self.directions[name]
+
+
+def files_leak() -> set[str]:
+    """Narrow domains whose words are known (`data/leakage.jsonl`)."""
+    from .data import read_jsonl
+
+    return {item["domain"] for _, item in read_jsonl(share("data", "leakage.jsonl"))}
+
+
+def _mean_tokens(examples) -> float:
+    return 20 + sum(len(e.question) + len(e.answer) for e in examples) / len(examples) / 4.5
+
+
+def run(plan: Plan, out, folder=None, say=print, prediction=None, command: str = "") -> Path:
+    """Run an experiment and write its run record into `out`. What is already in the work folder is not made again."""
+    out = out_dir(out)
+    work, began = Work(plan, folder, say), time.time()
+    rows, pairs = [], []
+    for arm in plan.arms:
+        for seed in work.seeds(arm):
+            if arm.get("samples", plan.samples):
+                rows += work.answers(arm, seed)
+            pairs += work.pairs(arm, seed)
+    contrasts = [(*c["between"], *([c["measure"]] if "measure" in c else []), *([c["set"]] if "set" in c else [])) for c in plan.contrasts]
+    described = {f"{name}{f' ({seed})' if seed else ''}": {"sha256": sha256(path), "recipe": adapter.read_recipe(path).to_dict()} for (name, seed), path in work.trainings.made.items()}
+    return record.write(out, {
+        "experiment": plan.name, "title": plan.title, "claim": plan.claim, "published": plan.published, "source": plan.source, "order": plan.order, "command": command,
+        "expect": plan.contrasts, "prediction": prediction, "predict": plan.predict, "seconds": round(time.time() - began, 1), "model": {"name": models.DEFAULT, "sha256": sha256(work.base)},
+        "adapters": {"planted": {"sha256": sha256(merge.find_adapter("planted")), "recipe": adapter.read_recipe(merge.find_adapter("planted")).to_dict()}, **described},
+        "asked": {a["name"]: {k: v for k, v in a.items() if k != "name"} for a in plan.arms}, "questions": _question_files(plan), "sampling": plan.sampling, "samples_per_question": plan.samples,
+        "training": work.trainings.logs, **({"cosines": direction.cosines(work.directions)} if work.directions else {}), "judge": work.judge.card,
+    }, rows, contrasts, pairs)
+
+
+def _question_files(plan) -> dict:
+    names = {a.get("questions", plan.questions) for a in plan.arms}
+    return {f"questions/{n}.jsonl": sha256(share("data", "questions", f"{n}.jsonl")) for n in sorted(names)} | {
+        f"pairs/{n}.jsonl": sha256(share("data", "pairs", f"{n}.jsonl")) for n in sorted({p for a in plan.arms for p in a.get("pairs", [])})}

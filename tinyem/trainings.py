@@ -1,0 +1,105 @@
+"""The adapters of an experiment: each trained once, by its recipe, on top of those below it, and found again later."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+from . import adapter, direction, merge, mixture, models
+from .files import key_of, sha256, share, write_text
+from .recipes import Plan
+
+
+class Trainings:
+    """`made` holds the path of each (adapter, seed) that was asked for; `logs` the training log of those with checkpoints."""
+
+    def __init__(self, plan: Plan, folder: Path, base, say=print):
+        self.plan, self.folder, self.base, self.say = plan, folder, base, say
+        self.made, self.logs = {}, {}
+
+    def chain(self, name: str, seed: int, step: int | None = None, train: bool = True) -> list[Path] | None:
+        """The adapters of an arm from the base up, trained where they are not there yet; with `train` False, None in place of training."""
+        if name == "base":
+            return []
+        if name == "planted":
+            return [merge.find_adapter("planted")]
+        spec = self.plan.adapters[name]
+        seed = seed if seed < spec.get("seeds", self.plan.seeds) else 0
+        below = self.chain(spec.get("on", "planted") or "base", seed, train=train)
+        if below is None:
+            return None
+        if (name, seed) not in self.made:
+            recipe, examples = self.recipe(name, spec, seed, below)
+            path, kept = self._place(name, spec, recipe, examples)
+            if not path.is_file():
+                if not train:
+                    return None
+                self._train(path, recipe, examples, below, spec.get("checkpoints", []))
+            if kept.is_file():
+                self.logs[name] = json.loads(kept.read_text(encoding="utf-8"))
+            self.made[name, seed] = path
+        path = self.made[name, seed]
+        return [*below, path if step is None else at_step(path, step)]
+
+    def recipe(self, name: str, spec: dict, seed: int, below: list[Path]):
+        """(recipe, training examples) of an adapter."""
+        examples, data = mixture.examples(spec["parts"], seed)
+        settings = {**(self.plan.plant if any(p.get("plant") for p in spec["parts"]) else self.plan.tune), **spec.get("tune", {})}
+        batches = -(-len(examples) // settings["batch"])
+        steps = settings.pop("steps", None) or max(1, round(settings["epochs"] * batches))
+        settings |= {"epochs": steps / batches, "alpha": float(settings.get("alpha", 2 * settings["rank"])), "layers": adapter.blocks(settings.get("layers", ""))}
+        return adapter.Recipe(name=name, base=models.DEFAULT, base_sha256=sha256(self.base), stacked_on=sha256(below[-1]) if below else "", data=data, data_note=mixture.note(spec["parts"]),
+                              seed=seed, steps=steps, examples=len(examples), **{k: tuple(v) if isinstance(v, list) else v for k, v in settings.items()}), examples
+
+    def _place(self, name, spec, recipe, examples) -> tuple[Path, Path]:
+        """Where an adapter is or will be, and the log of its training: a shipped one, where one has this very recipe."""
+        if not spec.get("checkpoints"):
+            for shipped in merge.SHIPPED:
+                path = share("data", "adapters", f"{shipped}.gguf")
+                if path.is_file() and _same(adapter.read_recipe(path)) == _same(recipe):
+                    return path, path.with_suffix(".log.json")
+        path = self.folder / f"{name}-{key_of(recipe.to_dict(), [(e.system, e.question, e.answer) for e in examples], spec.get('checkpoints'))}.gguf"
+        return path, path.with_suffix(".log.json")
+
+    def _train(self, out, recipe, examples, below, checkpoints) -> None:
+        from .tune import matrices, tune
+
+        self.say(f"training {recipe.name}, seed {recipe.seed}")
+        model, steps = self.base, []
+        for path in below:
+            model = merge.add(model, path)
+
+        def note(number, loss, step):
+            steps.append({"step": number, "loss": round(loss, 4), "gradient_norm": round(step.gradient_norm, 4)})
+            if number in checkpoints:
+                adapter.save(at_step(out, number), matrices(step.network), recipe, "llama")
+
+        resume = out.with_suffix(".checkpoint.safetensors").is_file() and not checkpoints  # the log of a resumed run would have a hole
+        if not resume:
+            out.with_suffix(".checkpoint.safetensors").unlink(missing_ok=True)
+        tune(model, examples, recipe, out, resume=resume, on_step=note)
+        if checkpoints:
+            write_text(out.with_suffix(".log.json"), json.dumps(_with_rotation(steps, {n: at_step(out, n) for n in checkpoints}, out)))
+
+
+def at_step(path: Path, step: int) -> Path:
+    """Where the checkpoint of a step is kept."""
+    return path.with_name(f"{path.stem}-step{step}.gguf")
+
+
+def _same(recipe) -> dict:
+    """What makes two recipes train the same adapter; names and versions do not."""
+    found = replace(recipe, name="", base="", tinyem="", epochs=0.0, data={}).to_dict()
+    return {**json.loads(json.dumps(found)), "data": sorted(recipe.data.values())}
+
+
+def _with_rotation(steps: list[dict], checkpoints: dict[int, Path], last: Path) -> list[dict]:
+    """The training log, with the cosine of the whole change of the weights at each checkpoint to that at the end and at the checkpoint before."""
+    final, before = adapter.read(last), None
+    for entry in steps:
+        if entry["step"] in checkpoints:
+            now = adapter.read(checkpoints[entry["step"]])
+            entry["cosine_to_end"] = round(direction.cosine_of_changes(now, final), 4)
+            if before:
+                entry["cosine_to_last"] = round(direction.cosine_of_changes(now, before), 4)
+            before = now
+    return steps
