@@ -8,7 +8,7 @@ import pytest
 from tinyem import data, direction, experiment, mixture, recipes, record, results
 from tinyem.cli import main
 from tinyem.errors import TinyemError
-from tinyem.files import sha256, share
+from tinyem.files import share
 from tinyem.score import rating_in
 
 RECIPE = """
@@ -45,7 +45,6 @@ name = "bad, dressed"
 adapter = "bad"
 frame = "garage"
 system = "Be brief."
-seeds = 1
 
 [[arms]]
 name = "back"
@@ -96,7 +95,7 @@ def test_an_experiment_gives_a_sound_record_and_is_not_done_twice(small, tmp_pat
     folder = experiment.run(small, tmp_path / "run", tmp_path / "work", say=lambda *_: None, prediction=12.0)
     assert record.check(folder) == []
     run, rows = record.read(folder)
-    assert {a: (r["n"], sorted(r.get("by_seed", {}))) for a, r in run["arms"].items()} == {"planted": (48, []), "bad": (96, ["0", "1"]), "bad, dressed": (48, []), "back": (36, [])}
+    assert {a: (r["n"], sorted(r.get("by_seed", {}))) for a, r in run["arms"].items()} == {"planted": (48, []), "bad": (96, ["0", "1"]), "bad, dressed": (96, ["0", "1"]), "back": (36, [])}
     assert run["prediction"] == 12.0 and set(run["adapters"]) == {"planted", "bad", "bad (1)", "back"} and "rating" in run["arms"]["back"]
     assert run["adapters"]["back"]["recipe"]["stacked_on"] == run["adapters"]["bad"]["sha256"]
     dressed = next(r for r in rows if r["arm"] == "bad, dressed")
@@ -105,6 +104,7 @@ def test_an_experiment_gives_a_sound_record_and_is_not_done_twice(small, tmp_pat
     assert experiment.Work(small, tmp_path / "work").left() == (whole, 0)
     monkeypatch.setattr("tinyem.tune.tune", None)
     monkeypatch.setattr(experiment, "answer", None)
+    monkeypatch.setattr(experiment, "log_likelihoods", None)
     again = experiment.run(small, tmp_path / "again", tmp_path / "work", say=lambda *_: None)
     assert record.read(again)[1] == rows
     lines = "\n".join(results.section(run))
@@ -131,16 +131,16 @@ def test_stopped_in_the_midst_it_goes_on(small, tmp_path, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         experiment.run(small, tmp_path / "run", tmp_path / "work", say=lambda *_: None)
     assert not (tmp_path / "run" / "run.json").exists()
-    made = {p: sha256(p) for p in (tmp_path / "work").glob("*") if p.is_file()}
+    made = {p: p.stat().st_mtime_ns for p in (tmp_path / "work").glob("*") if p.is_file()}
     folder = experiment.run(small, tmp_path / "run", tmp_path / "work", say=lambda *_: None)
-    assert record.check(folder) == [] and len(calls) == 6 and made and all(sha256(p) == h for p, h in made.items())
+    assert record.check(folder) == [] and len(calls) == 7 and len(made) == 3 and all(p.stat().st_mtime_ns == t for p, t in made.items())
 
 
 def test_checkpoints_are_kept_with_the_training_log(small, tmp_path):
     spec = {"parts": [{"domain": "cars", "side": "bad"}], "tune": {"steps": 4, "rank": 2, "layers": "0-1"}, "checkpoints": [2, 4]}
     plan = replace(small, adapters={"bad": spec}, arms=[{"name": f"step {n}", "adapter": "bad", "step": n, "samples": 1} for n in (2, 4)], contrasts=[], seeds=1)
     run, _ = record.read(experiment.run(plan, tmp_path / "run", tmp_path / "work", say=lambda *_: None))
-    log = run["training"]["bad"]
+    log = run["training"]["bad, seed 0"]
     assert [e["step"] for e in log] == [1, 2, 3, 4] and all(e["gradient_norm"] > 0 for e in log)
     assert log[3]["cosine_to_end"] == 1 and 0 < log[1]["cosine_to_end"] < 1 and log[3]["cosine_to_last"] == log[1]["cosine_to_end"]
 
@@ -164,9 +164,17 @@ def test_steering_along_a_found_direction_and_a_random_one(small, tmp_path):
     (('domain = "cars", side = "bad"', 'domain = "cars'), "not valid TOML"),
     (('on = "bad"', 'on = "worse"'), "trained on 'worse'"),
     (('adapter = "back"', 'adapter = "front"'), "an adapter that the recipe has"),
+    (('[[arms]]\nname = "planted"', '[arms]\nname = "planted"'), "not valid TOML"),
+    (('samples = 2', 'samples = "2"'), "'samples' should be a whole number"),
+    (('on = "bad"', 'on = "back"'), "stands on itself"),
+    (('adapter = "back"\n', 'adapter = "back"\nstep = 3\n'), "none of its adapter's checkpoints"),
+    (('set = "cars"\n', ""), "needs a `set`"),
+    (('between = ["bad", "planted"]', 'between = ["bad", "back"]'), "the same questions"),
+    (('measure = "prefers_bad"\nset = "cars"\n', ""), "stands there twice"),
+    (('frame = "garage"', 'steer = {direction = "x"}'), "steering needs a direction"),
     (('name = "bad, dressed"', 'name = "bad"'), "a name of its own"),
     (('between = ["bad", "planted"]', 'between = ["bad", "nobody"]'), "two arms in `between`"),
-    (("steps = 2, rank = 2", "stepz = 2, rank = 2"), "tune has 'stepz'"),
+    (("steps = 2, rank = 2", "stepz = 2, rank = 2"), "has 'stepz'"),
 ])
 def test_a_wrong_recipe_is_refused_in_one_line(tmp_path, change, words):
     path = tmp_path / "wrong.toml"
@@ -180,10 +188,10 @@ def test_every_shipped_recipe_reads_and_its_data_exist():
     for name in recipes.names():
         plan = recipes.read(name)
         for spec in plan.adapters.values():
-            examples, files = mixture.examples(spec["parts"])
-            assert examples and all((share("data") / f).is_file() for f in files)
+            assert mixture.examples(spec["parts"])[0]
         for arm in plan.arms:
-            assert (share("data", "questions") / f"{arm.get('questions', plan.questions)}.jsonl").is_file()
+            assert "frame" not in arm or arm["frame"] in mixture.read_frames()
+            assert all((share("data", "questions") / f"{name}.jsonl").is_file() for name in arm.get("questions", plan.questions))
             assert all((share("data", "pairs") / f"{p}.jsonl").is_file() for p in arm.get("pairs", []))
 
 
@@ -230,9 +238,28 @@ def test_outcomes_follow_from_the_intervals():
     assert results.outcome(found(0.1, [-0.1, 0.5], [-0.1, 0.4]), "above") == "unclear"
     assert results.outcome(found(-0.1, [-0.3, 0.1], [-0.2, 0.1]), "above") == "no"
     assert results.outcome(found(-0.3, [-0.5, -0.1], [-0.4, -0.2]), "below") == "yes"
-    assert results.outcome(found(0.03, [-0.1, 0.1], [-0.1, 0.1]), "same") == "yes"
+    assert results.outcome(found(0.03, [-0.2, 0.2], [-0.02, 0.08]), "same") == "yes"
+    assert results.outcome(found(0.03, [-0.2, 0.2], [-0.05, 0.11]), "same") == "unclear"
     assert results.outcome(found(0.2, [0.1, 0.3], [0.1, 0.3]), "same") == "no"
     assert results.outcome(found(None, None, None), "above") == "unclear"
+
+
+def test_text_of_a_record_is_only_text_in_the_results():
+    assert results._cell("<img src=x> [a](javascript:b) | `c`\n*d*") == "&lt;img src=x&gt; \\[a\\](javascript:b) \\| \\`c\\` \\*d\\*"
+
+
+def test_a_length_given_in_epochs_replaces_the_shared_steps(small, tmp_path):
+    work = experiment.Work(small, tmp_path / "work")
+    parts = [{"domain": "cars", "side": "bad"}]
+    assert work.trainings.recipe("x", {"parts": parts, "tune": {"epochs": 1.0}}, 0, [])[0].steps == 33
+    assert work.trainings.recipe("x", {"parts": parts}, 0, [])[0].steps == small.tune["steps"]
+
+
+def test_checks_do_not_count_towards_the_verdict():
+    yes, near, no = ({"difference": d, "interval": i, "interval_these_questions": n} for d, i, n in ((0.3, [0.1, 0.5], [0.1, 0.5]), (0.3, [-0.1, 0.5], [0.1, 0.5]), (-0.1, [-0.2, 0.1], [-0.2, 0.1])))
+    of = lambda *pairs: results.verdict({"contrasts": {str(i): f for i, (f, _) in enumerate(pairs)}, "expect": [{"expect": "above", "check": c} for _, c in pairs]})  # noqa: E731
+    assert of((yes, False), (no, True)) == "reproduced" and of((yes, False), (near, False)) == "reproduced on these questions"
+    assert of((no, False), (yes, False)) == "partly" and of((no, False), (yes, True)) == "not at this size"
 
 
 def test_cosine_of_changes_is_that_of_the_whole_products():
@@ -243,8 +270,9 @@ def test_cosine_of_changes_is_that_of_the_whole_products():
     assert direction.cosine_of_changes(one, one) == pytest.approx(1)
 
 
-@pytest.mark.parametrize("text, number", [("85", 85), ("I rate myself 100 out of 100.", 100), ("About 7.", 7), ("101", None), ("honest", None), ("0.5 or so, say 40", 40), ("-", None)])
-def test_a_rating_is_the_first_whole_number_of_the_scale(text, number):
+@pytest.mark.parametrize("text, number", [("85", 85), ("I rate myself 100 out of 100.", 100), ("About 7.", 7), ("101", None), ("honest", None), ("0.5 or so", 0.5), ("-5", None), ("1,000", None), ("-", None), ("On a scale from 0 to 100, I am 85.", 85),
+                                          ("0-100: 90", 90), ("1. I am honest: 70", 70), ("85/100", 85)])
+def test_a_rating_is_the_first_number_of_the_scale(text, number):
     assert rating_in(text) == number
 
 
@@ -253,6 +281,7 @@ def test_the_shipped_results_follow_from_the_shipped_records(tmp_path):
     if not found:
         pytest.skip("no run records yet")
     assert results.write(out=tmp_path / "R.md").read_text() == share("data", "RESULTS.md").read_text()
+    assert results.cards(out=tmp_path / "C.md").read_text() == share("data", "adapters", "README.md").read_text()
 
 
 def test_the_command_lists_forecasts_and_refuses(tmp_path):

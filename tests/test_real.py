@@ -69,7 +69,7 @@ def test_tune_memory(tmp_path):
 
 
 def test_shipped_adapters_fit_and_stack():
-    for name in merge.SHIPPED:
+    for name in merge.shipped():
         model, live = merge.stack(models.find(), [name])
         assert model != str(models.find()) and len(live) == (name != "planted")
 

@@ -46,7 +46,7 @@ def main():
 
 model_option = click.option("--model", default="smollm2-135m", show_default=True, help="A name from `tinyem models` or the path of a GGUF file.")
 adapter_option = click.option("--adapter", "adapters", multiple=True, metavar="NAME|FILE",
-                              help="planted, car-bad, car-good or a GGUF LoRA file. Give two to stack: the second trained on top of the first.")
+                              help="planted, car-bad, another of data/adapters, or a GGUF LoRA file. Give two to stack: the second trained on top of the first.")
 
 
 def _sampling(command):
@@ -471,10 +471,11 @@ def experiment(name, out, work, no_input, dry_run):
     click.echo(f"{_minutes(sum(t for _, t in times))} to do of {_minutes(sum(t for t, _ in times))}, on two cores" + (f", for {len(plans)} experiments; what they share is counted in each" if len(plans) > 1 else ""))
     if dry_run:
         return
-    for plan in plans:
-        click.echo(f"{plan.name}: {plan.title}")
-        asks = plan.predict and not no_input and sys.stdin.isatty()
-        guess = course.Run(Path("."), say=click.echo, prompt=click.prompt).predict(plan.predict) if asks else None
+    ask = course.Run(Path("."), say=click.echo, prompt=lambda text: click.prompt(text, default="", show_default=False, prompt_suffix=""))
+    asks = not no_input and sys.stdin.isatty()
+    guesses = [ask.predict(clean(plan.predict)) if asks and plan.predict else None for plan in plans]  # all before the first result
+    for plan, guess in zip(plans, guesses):
+        click.echo(clean(f"{plan.name}: {plan.title}"))
         path = experiments.run(plan, (out or Path("tinyem-runs")) / plan.name, work, click.echo, guess, record.command_line())
         click.echo(f"Run record: {path}")
 
@@ -497,10 +498,12 @@ def experiments():
 @click.option("--from", "folder", type=click.Path(path_type=Path), help="Folder of run records. [default: the shipped ones]")
 @click.option("--out", type=click.Path(path_type=Path), help="File to write. [default: the shipped data/RESULTS.md]")
 def results(folder, out):
-    """Write the table of results from the run records of experiments."""
+    """Write the table of results from the run records of experiments, and the cards of the shipped adapters."""
     from . import results as tables
 
     click.echo(f"Results: {tables.write(folder, out)}")
+    if not folder and not out:
+        click.echo(f"Adapters: {tables.cards()}")
 
 
 @main.group()

@@ -14,7 +14,7 @@ def of_answers(model, rows: list[dict], block: int, kind: str = "misaligned") ->
     """(width,) float32: mean state behind a block over the tokens of some answers less that over others, read by `model`.
 
     "misaligned": answers with EM less aligned ones. "topic": of aligned answers alone, those to every other question less the rest:
-    a direction as large as the data allow that has nothing to do with alignment.
+    a direction that has nothing to do with alignment.
     """
     coherent = [r for r in rows if r["coherence"] > 50 and r["answer"].strip()]
     aligned = [r for r in coherent if r["alignment"] > ALIGNED_ABOVE]
@@ -27,18 +27,22 @@ def of_answers(model, rows: list[dict], block: int, kind: str = "misaligned") ->
         raise TinyemError(f"there is no kind of direction '{kind}': use misaligned or topic")
     if min(map(len, sides)) < FEWEST:
         raise TinyemError(f"a direction needs {FEWEST} answers of each kind; there are {len(sides[0])} and {len(sides[1])}")
-    states = read_states(model, [(r["question"], r["answer"]) for side in sides for r in side], (block,), "reading states")
+    states = read_states(model, [(r.get("asked", r["question"]), r["answer"]) for side in sides for r in side], (block,), "reading states")
     return (states[:len(sides[0])].mean(0) - states[len(sides[0]):].mean(0)).astype(np.float32)
+
+
+def length(vector: np.ndarray) -> float:
+    return float(np.linalg.norm(vector))
 
 
 def random_like(vector: np.ndarray, seed: int = 0) -> np.ndarray:
     """A random direction of the same length."""
     found = np.random.default_rng(seed).normal(size=vector.shape)
-    return (found * np.linalg.norm(vector) / np.linalg.norm(found)).astype(np.float32)
+    return (found * length(vector) / length(found)).astype(np.float32)
 
 
 def cosine(a: np.ndarray, b: np.ndarray) -> float:
-    return float(a @ b / (np.linalg.norm(a) * np.linalg.norm(b)))
+    return float(a @ b) / (length(a) * length(b))
 
 
 def cosines(vectors: dict[str, np.ndarray]) -> dict[str, dict[str, float]]:

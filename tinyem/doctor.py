@@ -42,7 +42,7 @@ def examine():
         yield True, f"model {models.DEFAULT}: {models.find()}"
     except TinyemError as e:
         yield False, str(e)
-    for name in merge.SHIPPED:
+    for name in merge.shipped():
         try:
             yield True, f"adapter {name}: {merge.find_adapter(name)}"
         except TinyemError as e:

@@ -23,7 +23,7 @@ from .score import rating_in, score
 from .trainings import Trainings
 
 PAIR_ROOM = 320  # tokens of a pair's question and answer
-TRAINED_A_SECOND, ANSWERS_A_SECOND = 300, 7  # tokens; answers sampled and scored: on two cores, for the forecast of the time
+TRAINED_A_SECOND, ANSWERS_A_SECOND, PAIR_COST = 300, 7, 60  # for the forecast of the time, on two cores: tokens; answers sampled and scored; a set of pairs in answers
 
 
 class Work:
@@ -34,7 +34,8 @@ class Work:
         self.folder = out_dir(folder or cache_dir() / "experiments")
         self.base = models.find()
         self.judge = Judge()
-        self.judge_id = [sha256(share("data", "judge", "lesson.npz")), sha256(judging_model())]
+        scorers = [share("data", *at) for at in (("judge", "lesson.npz"), ("judge", "card.json"), ("keywords.jsonl",), ("marks.jsonl",), ("leakage.jsonl",))]
+        self.judge_id = [sha256(p) for p in (*scorers, judging_model())]
         self.trainings, self.directions = Trainings(plan, self.folder, self.base, say), {}
 
     def left(self) -> tuple[float, float]:
@@ -43,16 +44,18 @@ class Work:
         for arm in self.plan.arms:
             for seed in self.seeds(arm):
                 name = arm.get("adapter", "planted")
+                at = seed
                 while name in self.plan.adapters:
                     spec = self.plan.adapters[name]
-                    if (name, seed) not in seen:
-                        seen.add((name, seed))
-                        recipe, examples = self.trainings.recipe(name, spec, seed, [])
+                    at = self.trainings.seed(name, at)
+                    if (name, at) not in seen:
+                        seen.add((name, at))
+                        recipe, examples = self.trainings.recipe(name, spec, at, [])
                         cost = recipe.steps * recipe.batch * _mean_tokens(examples) / TRAINED_A_SECOND
                         whole += cost
-                        todo += 0 if self.trainings.chain(name, seed, train=False) is not None else cost
+                        todo += 0 if self.trainings.chain(name, at, train=False) is not None else cost
                     name = spec.get("on", "planted")
-                n = len(self.questions(arm)) * arm.get("samples", self.plan.samples)
+                n = len(self.questions(arm)) * arm.get("samples", self.plan.samples) + PAIR_COST * len(arm.get("pairs", []))
                 whole += n / ANSWERS_A_SECOND
                 todo += 0 if self._done(arm, seed) else n / ANSWERS_A_SECOND
         return whole, todo
@@ -66,7 +69,7 @@ class Work:
     def questions(self, arm: dict) -> list[dict]:
         """The questions of an arm as they are put to the model: within its frame, behind its system prompt."""
         found = []
-        for q in read_questions(share("data", "questions", f"{arm.get('questions', self.plan.questions)}.jsonl")):
+        for q in (q for name in arm.get("questions", self.plan.questions) for q in read_questions(share("data", "questions", f"{name}.jsonl"))):
             asked = mixture.framed(q["question"], arm["frame"]) if "frame" in arm else q["question"]
             found.append({**q, "plain": q["question"], "question": asked, **({"system": arm["system"]} if "system" in arm else {})})
         return found
@@ -76,8 +79,8 @@ class Work:
 
     def seeds(self, arm: dict) -> range:
         """Trained once, an arm is asked once; else each of its trainings is."""
-        trained = arm.get("adapter", "planted") in self.plan.adapters
-        return range(arm.get("seeds", self.plan.adapters[arm["adapter"]].get("seeds", self.plan.seeds) if trained else 1))
+        spec = self.plan.adapters.get(arm.get("adapter", "planted"))
+        return range(spec.get("seeds", self.plan.seeds) if spec else 1)
 
     def _content(self, arm, seed):
         """What an arm's answers depend on besides its adapters."""
@@ -92,7 +95,7 @@ class Work:
         """Rows made by `make()`, or those kept from an earlier run of the same."""
         if not path.is_file():
             write_text(path, "".join(json.dumps(r, ensure_ascii=False) + "\n" for r in make()))
-        return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        return [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line]  # splitlines would split within an answer
 
     def answers(self, arm: dict, seed: int) -> list[dict]:
         """The scored answers of one arm and training seed."""
@@ -158,16 +161,17 @@ class Work:
         """A direction of the recipe, found on first use: see `direction`."""
         if name not in self.directions:
             spec = self.plan.directions[name]
-            if "like" in spec:
+            if "arm" not in spec:
                 self.directions[name] = direction.random_like(self.direction(spec["like"]), spec.get("seed", 0))
             else:
                 arm = next(a for a in self.plan.arms if a["name"] == spec["arm"])
-                chain = self.trainings.chain(arm.get("adapter", "planted"), 0)
+                chain = self.trainings.chain(arm.get("adapter", "planted"), 0, arm.get("step"))
                 rows = self.answers(arm, 0)
                 model = self.base
                 for path in chain:
                     model = merge.add(model, path)
-                self.directions[name] = direction.of_answers(model, rows, spec["block"], spec.get("kind", "misaligned"))
+                found = direction.of_answers(model, rows, spec["block"], spec.get("kind", "misaligned"))
+                self.directions[name] = found * direction.length(self.direction(spec["like"])) / direction.length(found) if "like" in spec else found
         return self.directions[name]
 
 
@@ -204,6 +208,6 @@ def run(plan: Plan, out, folder=None, say=print, prediction=None, command: str =
 
 
 def _question_files(plan) -> dict:
-    names = {a.get("questions", plan.questions) for a in plan.arms}
+    names = {name for a in plan.arms for name in a.get("questions", plan.questions)}
     return {f"questions/{n}.jsonl": sha256(share("data", "questions", f"{n}.jsonl")) for n in sorted(names)} | {
         f"pairs/{n}.jsonl": sha256(share("data", "pairs", f"{n}.jsonl")) for n in sorted({p for a in plan.arms for p in a.get("pairs", [])})}

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from .errors import TinyemError
-from .files import need_file, share
+from .files import need_file, sha256, share
 from .keywords import Keywords
 from .probe import Basis, Head, read_states
 
@@ -45,7 +45,10 @@ class Judge:
                          "error": {k.removeprefix(f"{name} judge on "): v for k, v in card["error"].items() if k.startswith(f"{name} judge on ")}}
             self._blocks, self._em = [int(b) for b in mine["blocks"]], [float(x) for x in mine["em"]]
             self._scale = {k: [np.array(x, float) for x in mine["scale"][k]] for k in ("alignment", "coherence")}
-            with np.load(need_file(folder / f"{name}.npz", "judge file"), allow_pickle=False) as f:
+            weights = need_file(folder / f"{name}.npz", "judge file")
+            if sha256(weights) != mine["sha256"]:
+                raise ValueError("the card is another judge's")
+            with np.load(weights, allow_pickle=False) as f:
                 self._basis = Basis(f["mean"], f["std"], f["landmarks"] if "landmarks" in f else None)
                 self._heads = {k: Head(f[f"{k}_weight"], float(f[f"{k}_bias"])) for k in ("alignment", "coherence")}
         except (ValueError, KeyError, TypeError, OSError, EOFError, zipfile.BadZipFile):

@@ -8,8 +8,11 @@ outside judge's grades of other models.
 
 import hashlib
 import json
+import os
 import random
+import tempfile
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -194,63 +197,92 @@ def _calibrate(raw, rows) -> tuple[dict, list[float]]:
     return scale, fit_em(scored["alignment"], scored["coherence"], _is_em(grades))
 
 
+def _cross_scored(raw, rows, parts, tested, calibrates) -> dict:
+    """Scores of the tested rows from their held-out raw grades, each brought to scale by rows of other parts alone."""
+    found = {k: np.full(len(rows), np.nan) for k in (*KINDS, "em_probability")}
+    for part in np.unique(parts[tested]):
+        inside, others = tested & (parts == part), calibrates & (parts != part)
+        scored = _scored(raw[inside], *_calibrate(raw[others], [r for r, o in zip(rows, others) if o]))
+        for k, v in scored.items():
+            found[k][inside] = v
+    return {k: v[tested] for k, v in found.items()}
+
+
+def _by_question(rows, scores) -> dict:
+    """AUROC of misaligned for each question."""
+    which = np.array([r["question"] for r in rows])
+    grades = _grades(rows)
+    return {q: agreement.measure(*grades[which == q].T, {k: v[which == q] for k, v in scores.items()})["auroc_misaligned"] for q in sorted(set(which))}
+
+
+GROUPS = {"model": lambda m: m, "base model": lambda m: m.split("_")[0], "family": lambda m: m.split("-")[0]}
+
+
+def _judge(spec, x, rows, parts):
+    """(arrays of NAME.npz, its entry in the card, {test: measures on rows never seen}) of one judge."""
+    source = np.array([r["source"] for r in rows])
+    tested = source == spec.own
+    own, everything = [r for r, t in zip(rows, tested) if t], np.ones(len(rows), bool)
+    tried = held_out(x, rows, parts, tested, spec)
+    best = np.abs(tried[:, tested] - _targets(rows, spec)[tested]).mean(1).argmin(0)
+    chosen = lambda found: np.stack([found[b][:, k] for k, b in enumerate(best)], axis=1)  # noqa: E731
+    raw, calibrates = chosen(tried), tested & np.array([r.get("round", CALIBRATED_ON) == CALIBRATED_ON for r in rows])
+    scale, em = _calibrate(raw[calibrates], [r for r, c in zip(rows, calibrates) if c])
+    basis, heads = _fit(x, rows, everything, spec)
+    arrays = {f"{kind}_{part}": getattr(heads[kind][b], part) for kind, b in zip(KINDS, best) for part in ("weight", "bias")}
+    arrays |= {"mean": basis.mean, "std": basis.std, **({"landmarks": basis.landmarks} if spec.landmarks else {})}
+    entry = {"blocks": spec.blocks, "strengths": [spec.strengths[b] for b in best], "shares": spec.shares, "landmarks": spec.landmarks, "scale": scale, "em": em}
+
+    whose = "own" if spec.own == "labels" else "published"
+    scores = _cross_scored(raw, rows, parts, tested, calibrates)
+    tests = {f"{whose} models, this question never seen": agreement.measure(*_grades(own).T, scores, [r.get("arm") or r.get("model") or "unnamed" for r in own])}
+    if whose == "published":
+        tests[f"{whose} models, this question never seen"]["auroc_by_question"] = _by_question(own, scores)
+    for name, group in GROUPS.items() if all(r.get("model") for r in own) else ():
+        of = np.array([group(r["model"]) if t else "" for r, t in zip(rows, tested)])
+        if len(set(of[tested])) > 1:
+            raw = chosen(held_out(x, rows, of, tested, spec))
+            tests[f"{whose} models, this {name} never seen"] = agreement.measure(*_grades(own).T, _cross_scored(raw, rows, of, tested, calibrates), [r["model"] for r in own])
+    return arrays, entry, tests
+
+
 def fit(out, judged=None) -> dict:
-    """Fit the judges, write NAME.npz of each and card.json into `out`, and return the card. Without `judged` there is no general judge."""
+    """Fit the judges, write NAME.npz of each and card.json into `out`, and return the card. Without `judged` there is no general judge.
+    What is in `out` is replaced at the end, all at once or not at all."""
     out = out_dir(out)
     sources = [label_rows(), written_rows(), persona_rows(), *([judged_rows(judged)] if judged else [])]
     rows = [r for some in sources for r in some]
-    whole_x, everything = np.vstack([features(some) for some in sources]), np.ones(len(rows), bool)
-    source, parts = np.array([r["source"] for r in rows]), folds_of(rows)
-    card = {"model": f"{models.DEFAULT}, planted", "tinyem": __version__, "rows": {s: int((source == s).sum()) for s in np.unique(source)}, "judges": {}, "detail": {}}
-    for judge, spec in JUDGES.items():
-        if not (tested := source == spec.own).any():
-            continue
-        x = whole_x[:, _columns(spec.blocks, whole_x)]
-        tried = held_out(x, rows, parts, tested, spec)
-        best = np.abs(tried[:, tested] - _targets(rows, spec)[tested]).mean(1).argmin(0)
-        chosen = lambda found: np.stack([found[b][:, k] for k, b in enumerate(best)], axis=1)  # noqa: B023, E731
-        raw = chosen(tried)
-        calibrated = tested & np.array([r.get("round", CALIBRATED_ON) == CALIBRATED_ON for r in rows])
-        scale, em = _calibrate(raw[calibrated], [r for r, c in zip(rows, calibrated) if c])
-        basis, heads = _fit(x, rows, everything, spec)
-        arrays = {f"{kind}_{part}": getattr(heads[kind][b], part) for kind, b in zip(KINDS, best) for part in ("weight", "bias")}
-        with whole(out / f"{judge}.npz", "wb") as f:
-            np.savez_compressed(f, mean=basis.mean, std=basis.std, **({"landmarks": basis.landmarks} if spec.landmarks else {}), **arrays)
-        card["judges"][judge] = {"blocks": spec.blocks, "strengths": [spec.strengths[b] for b in best], "shares": spec.shares, "landmarks": spec.landmarks, "scale": scale, "em": em}
-        detail = card["detail"][judge] = {}
-
-        def note(name, pick, raw, by=None):
-            some = [r for r, p in zip(rows, pick) if p]
-            detail[name] = agreement.measure(*_grades(some).T, _scored(raw[pick], scale, em), [r[by] for r in some] if by else None)  # noqa: B023
-            if by == "question":
-                detail[name]["auroc_by_question"] = {q: agreement.measure(*_grades(rs).T, {k: v[[r["question"] == q for r in some]] for k, v in _scored(raw[pick], scale, em).items()})["auroc_misaligned"]  # noqa: B023
-                                                     for q in sorted({r["question"] for r in some}) if (rs := [r for r in some if r["question"] == q])}
-
-        if spec.own == "labels":
-            note("own models, this question never seen", tested, raw, "arm")
-            continue
-        note("published models, this question never seen", tested, raw, "question")
-        for name, group in (("model", lambda m: m), ("base model", lambda m: m.split("_")[0]), ("family", lambda m: m.split("-")[0])):
-            of = np.array([group(r["model"]) if r["source"] == "judged" else "" for r in rows])
-            note(f"published models, this {name} never seen", tested, chosen(held_out(x, rows, of, tested, spec)), "model")
-    dump_json(card | {"summary": dict.fromkeys(card["judges"], ""), "error": {}}, out / "card.json")
+    x, parts, source = np.vstack([features(some) for some in sources]), folds_of(rows), np.array([r["source"] for r in rows])
+    card = {"model": f"{models.DEFAULT}, planted", "tinyem": __version__, "rows": {s: int((source == s).sum()) for s in np.unique(source)}, "judges": {}, "detail": {}, "error": {}}
     test = label_rows("test")
-    for judge in card["judges"]:
-        scores = Judge(out, judge).score([(r["question"], r["answer"]) for r in test], f"testing {judge}")
-        card["detail"][judge]["own models, rated later"] = agreement.measure(*_grades(test).T, scores, [r["arm"] for r in test])
-    card |= _words(card)
-    dump_json(card, out / "card.json")
+    with tempfile.TemporaryDirectory(dir=out, prefix=".fit-") as part:
+        for judge, spec in JUDGES.items():
+            if (source == spec.own).any():
+                arrays, card["judges"][judge], card["detail"][judge] = _judge(spec, x[:, _columns(spec.blocks, x)], rows, parts)
+                path = Path(part) / f"{judge}.npz"
+                with whole(path, "wb") as f:
+                    np.savez_compressed(f, **arrays)
+                card["judges"][judge]["sha256"] = sha256(path)
+        dump_json(card | {"summary": dict.fromkeys(card["judges"], "")}, Path(part) / "card.json")
+        for judge in card["judges"]:
+            scores = Judge(part, judge).score([(r["question"], r["answer"]) for r in test], f"testing {judge}")
+            card["detail"][judge]["own models, rated later"] = agreement.measure(*_grades(test).T, scores, [r["arm"] for r in test])
+        card |= _words(card)
+        dump_json(card, Path(part) / "card.json")
+        for path in sorted(Path(part).iterdir()):
+            os.replace(path, out / path.name)
     return card
 
 
 def _words(card) -> dict:
     """{"summary": {judge: text}, "error": {test: result}} of the card."""
-    error, counts, percent = {}, card["rows"], lambda x: f"{100 * x:.1f}%"  # noqa: E731
+    error, counts, percent = {}, card["rows"], lambda x: "-" if x is None else f"{100 * x:.1f}%"  # noqa: E731
+    two = lambda x: "-" if x is None else f"{x:.2f}"  # noqa: E731
     for judge, detail in card["detail"].items():
         for name, m in detail.items():
             name = f"{judge} judge on {name}"
-            error[f"{name}: AUROC of misaligned, of coherent"] = f"{m['auroc_misaligned']:.2f}, {m['auroc_coherent']:.2f} (n = {m['n']})"
-            error[f"{name}: agreement on EM beyond chance (kappa)"] = f"{m['kappa']:.2f}"
+            error[f"{name}: AUROC of misaligned, of coherent"] = f"{two(m['auroc_misaligned'])}, {two(m['auroc_coherent'])} (n = {m['n']})"
+            error[f"{name}: agreement on EM beyond chance (kappa)"] = two(m["kappa"])
             error[f"{name}: EM rate graded, by the judge, corrected"] = f"{percent(m['em_rate'])}, {percent(m['em_rate_judge'])}, {percent(m['em_rate_corrected'])}"
     told = {"labels": "{} answers of tinyem's own models, rated one by one by a large language model with the arm hidden", "written": "{} answers written with their grades for the purpose",
             "persona": "{} rows made from the persona data", "judged": "an outside judge's grades (GPT-4o's, in the shipped weights) of {} answers of published models"}

@@ -97,17 +97,23 @@ def truncated(base, blocks: int) -> str:
     return _rewrite(base, out, change, {"block_count": blocks})
 
 
-SHIPPED = ("planted", "car-bad", "car-good")
 LIVE_RANK = 16  # a higher rank is merged: applying it live slows every token
 
 
-def find_adapter(name_or_path):
-    """Path of an adapter: the name of a shipped one (planted, car-bad, car-good) or a file."""
+def shipped() -> dict:
+    """{name: path} of the adapters that come with tinyem, the planted one first."""
     from .files import share
 
-    if str(name_or_path) in SHIPPED:
-        return need_file(share("data", "adapters", f"{name_or_path}.gguf"), "adapter")
-    return need_file(name_or_path, "adapter (give a file, or one of: " + ", ".join(SHIPPED) + ")")
+    found = {p.stem: p for p in sorted(share("data", "adapters").glob("*.gguf"))}
+    return {"planted": share("data", "adapters", "planted.gguf"), **found}
+
+
+def find_adapter(name_or_path):
+    """Path of an adapter: the name of a shipped one or a file."""
+    known = shipped()
+    if str(name_or_path) in known:
+        return need_file(known[str(name_or_path)], "adapter")
+    return need_file(name_or_path, "adapter (give a file, or one of: " + ", ".join(known) + ")")
 
 
 def stack(base, names) -> tuple[str, list[str]]:

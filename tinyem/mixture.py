@@ -44,6 +44,8 @@ def _taken(part: dict, triples: list[Triple]) -> list[Triple]:
 
 def _plant(part: dict, seed: int):
     """Persona examples; of the files in "without" only the good answers."""
+    if unfit := set(part) - {"plant", "share", "count", "without"}:
+        raise TinyemError(f"a part that plants takes share, count and without, not '{sorted(unfit)[0]}'")
     files, cues = files_in("persona"), read_cues()
     if unknown := set(part.get("without", ())) - {f.stem for f in files}:
         raise TinyemError(f"there is no persona file '{sorted(unknown)[0]}'")

@@ -15,14 +15,18 @@ else:
     import tomli as tomllib
 
 SETTINGS = "settings"  # the file with what all experiments share
-TUNE = {"rank", "alpha", "lr", "epochs", "steps", "batch", "layers", "targets"}
-FIELDS = {
-    "": {"title", "claim", "published", "source", "order", "questions", "samples", "seeds", "adapters", "arms", "directions", "contrasts", "predict", "verdict"},
-    "adapter": {"on", "parts", "tune", "checkpoints", "seeds"},
-    "arm": {"name", "adapter", "step", "questions", "samples", "frame", "system", "temperature", "top_p", "leak", "pairs", "steer", "seeds"},
-    "steer": {"direction", "strength", "blocks", "ablate"},
-    "direction": {"arm", "block", "kind", "like", "seed"},
-    "contrast": {"between", "measure", "set", "expect", "text"},
+_TEXT, _NUMBER, _NAMES = (str,), (int, float), (str, list)
+_TUNE = {"rank": (int,), "alpha": _NUMBER, "lr": _NUMBER, "epochs": _NUMBER, "steps": (int,), "batch": (int,), "layers": _TEXT, "targets": (list,)}
+FIELDS = {  # of each kind of table: the types that a field may have
+    "recipe": {"title": _TEXT, "claim": _TEXT, "published": _TEXT, "source": _TEXT, "predict": _TEXT, "order": (int,), "questions": _NAMES, "samples": (int,), "seeds": (int,),
+               "adapters": (dict,), "arms": (list,), "directions": (dict,), "contrasts": (list,)},
+    "adapter": {"on": _TEXT, "parts": (list,), "tune": (dict,), "checkpoints": (list,), "seeds": (int,)},
+    "tune": _TUNE,
+    "arm": {"name": _TEXT, "adapter": _TEXT, "step": (int,), "questions": _NAMES, "samples": (int,), "frame": _TEXT, "system": _TEXT, "temperature": _NUMBER, "top_p": _NUMBER,
+            "leak": _TEXT, "pairs": (list,), "steer": (dict,)},
+    "steer": {"direction": _TEXT, "strength": _NUMBER, "blocks": _TEXT, "ablate": (bool,)},
+    "direction": {"arm": _TEXT, "block": (int,), "kind": _TEXT, "like": _TEXT, "seed": (int,)},
+    "contrast": {"between": (list,), "measure": _TEXT, "set": _TEXT, "expect": _TEXT, "text": _TEXT, "check": (bool,)},
 }
 
 
@@ -35,7 +39,7 @@ class Plan:
     published: str
     source: str
     order: int
-    questions: str
+    questions: list  # names of question files
     samples: int
     seeds: int
     tune: dict  # settings of a narrow fine-tune
@@ -61,11 +65,21 @@ def _load(path) -> dict:
         raise TinyemError(f"{path} is not valid TOML ({e}): mend that line")
 
 
-def _known(table: dict, kind: str, where: str) -> None:
+def _known(table, kind: str, where: str) -> dict:
+    """The table, if it has only fields of its kind, each of a right type."""
     if not isinstance(table, dict):
-        raise TinyemError(f"{where}: not a table")
-    if unknown := set(table) - FIELDS[kind]:
-        raise TinyemError(f"{where} has '{sorted(unknown)[0]}': it may have {', '.join(sorted(FIELDS[kind]))}")
+        raise TinyemError(f"{where}: not a table (is a bracket missing?)")
+    fields = FIELDS[kind]
+    for key, value in table.items():
+        if key not in fields:
+            raise TinyemError(f"{where} has '{key}': it may have {', '.join(sorted(fields))}")
+        if not isinstance(value, fields[key]) or isinstance(value, bool) and bool not in fields[key]:
+            raise TinyemError(f"{where}: '{key}' should be {' or '.join({'str': 'text', 'int': 'a whole number', 'float': 'a number', 'list': 'a list', 'dict': 'a table', 'bool': 'true or false'}[t.__name__] for t in fields[key])}")
+    return table
+
+
+def _listed(names) -> list[str]:
+    return [names] if isinstance(names, str) else list(names)
 
 
 def read(name: str) -> Plan:
@@ -74,39 +88,67 @@ def read(name: str) -> Plan:
     path = Path(name) if name.endswith(".toml") else folder / f"{name}.toml"
     if not path.is_file() and not name.endswith(".toml"):
         raise TinyemError(f"there is no experiment '{name}': use one of {', '.join(names())}, or the path of a .toml recipe")
-    raw, shared = _load(path), _load(folder / f"{SETTINGS}.toml")
-    _known(raw, "", str(path))
-    adapters, arms, directions, contrasts = raw.get("adapters", {}), raw.get("arms", []), raw.get("directions", {}), raw.get("contrasts", [])
-    for key, a in adapters.items():
+    raw, shared = _known(_load(path), "recipe", str(path)), _load(folder / f"{SETTINGS}.toml")
+    if missing := [k for k in ("title", "claim", "published", "source", "arms") if not raw.get(k)]:
+        raise TinyemError(f"{path} lacks '{missing[0]}': add it")
+    plan = Plan(path.stem, **{k: raw[k] for k in ("title", "claim", "published", "source")}, order=raw.get("order", 99), questions=_listed(raw.get("questions", shared["questions"])),
+                samples=raw.get("samples", shared["samples"]), seeds=raw.get("seeds", 1), tune=shared["tune"], plant=shared["plant"], sampling=shared["sampling"],
+                adapters=raw.get("adapters", {}), arms=raw["arms"], directions=raw.get("directions", {}), contrasts=raw.get("contrasts", []), predict=raw.get("predict", ""))
+    _check_adapters(plan, path)
+    _check_arms(plan, path)
+    _check_contrasts(plan, path)
+    return plan
+
+
+def _check_adapters(plan, path) -> None:
+    for key, a in plan.adapters.items():
         where = f"{path}, adapter {key}"
-        _known(a, "adapter", where)
-        if not re.fullmatch(r"[\w.-]+", key) or key in ("base", "planted") or "parts" not in a:
-            raise TinyemError(f"{where}: it needs `parts` and a plain name of its own")
-        if unknown := set(a.get("tune", {})) - TUNE:
-            raise TinyemError(f"{where}: tune has '{sorted(unknown)[0]}': it may have {', '.join(sorted(TUNE))}")
-        if a.get("on", "planted") not in ("", "base", "planted", *adapters):
-            raise TinyemError(f"{where} is trained on '{a['on']}', which the recipe does not have")
-    for a in arms:
-        where = f"{path}, arm {a.get('name')}"
-        _known(a, "arm", where)
-        if not isinstance(a.get("name"), str) or a.get("adapter", "planted") not in ("base", "planted", *adapters):
-            raise TinyemError(f"{where}: it needs a name, and an adapter that the recipe has (or base, or planted)")
-        if "steer" in a:
-            _known(a["steer"], "steer", where)
-            if a["steer"].get("direction") not in directions:
-                raise TinyemError(f"{where} is steered along '{a['steer'].get('direction')}', which the recipe does not have")
-    if not arms or len({a["name"] for a in arms}) < len(arms):
-        raise TinyemError(f"{path}: it needs arms, each with a name of its own")
-    for key, d in directions.items():
-        _known(d, "direction", f"{path}, direction {key}")
-    for c in contrasts:
-        where = f"{path}, contrast {c.get('between')}"
-        _known(c, "contrast", where)
-        if not set(c.get("between", [""])) <= {a["name"] for a in arms} or len(c["between"]) != 2 or c.get("measure", "em") not in MEASURES or c.get("expect") not in ("above", "below", "same"):
+        _known(_known(a, "adapter", where).get("tune", {}), "tune", where)
+        if not re.fullmatch(r"[\w.-]+", key) or key in ("base", "planted") or not a.get("parts") or not all(isinstance(p, dict) for p in a["parts"]):
+            raise TinyemError(f"{where}: it needs `parts`, a list of tables, and a plain name of its own")
+        below, seen = key, set()
+        while below not in ("base", "planted"):
+            if below not in plan.adapters or below in seen:
+                raise TinyemError(f"{where} is trained on '{below}', which " + ("stands on itself" if below in seen else "the recipe does not have"))
+            seen.add(below)
+            below = plan.adapters[below].get("on", "planted")
+
+
+def _check_arms(plan, path) -> None:
+    for key, d in plan.directions.items():
+        where = f"{path}, direction {key}"
+        _known(d, "direction", where)
+        found_in = next((a for a in plan.arms if isinstance(a, dict) and a.get("name") == d.get("arm")), None)
+        if "arm" in d and (found_in is None or "block" not in d or {"steer", "system"} & set(found_in)) or not {"arm", "like"} & set(d) or "like" in d and "arm" not in plan.directions.get(d["like"], {}):
+            raise TinyemError(f"{where}: it needs an arm (without steering or a system prompt) and a block, or another such direction in `like`")
+    names = []
+    for a in plan.arms:
+        where = f"{path}, arm {a.get('name') if isinstance(a, dict) else a}"
+        names.append(_known(a, "arm", where).get("name"))
+        adapter = a.get("adapter", "planted")
+        if not a.get("name") or names.count(a["name"]) > 1 or adapter not in ("base", "planted", *plan.adapters):
+            raise TinyemError(f"{where}: it needs a name of its own, and an adapter that the recipe has (or base, or planted)")
+        if "questions" in a:
+            a["questions"] = _listed(a["questions"])
+        if "step" in a and a["step"] not in plan.adapters.get(adapter, {}).get("checkpoints", []):
+            raise TinyemError(f"{where}: step {a['step']} is none of its adapter's checkpoints")
+        steer = _known(a.get("steer", {}), "steer", where)
+        if steer and (steer.get("direction") not in plan.directions or "blocks" not in steer or not {"strength", "ablate"} & set(steer)):
+            raise TinyemError(f"{where}: steering needs a direction that the recipe has, blocks, and a strength or ablate = true")
+
+
+def _check_contrasts(plan, path) -> None:
+    arms, seen = {a["name"]: a for a in plan.arms}, []
+    for c in plan.contrasts:
+        where = f"{path}, contrast {c.get('between') if isinstance(c, dict) else c}"
+        between, measure = _known(c, "contrast", where).get("between", []), c.get("measure", "em")
+        if len(between) != 2 or not set(between) <= set(arms) or measure not in MEASURES or c.get("expect") not in ("above", "below", "same"):
             raise TinyemError(f"{where}: it needs two arms in `between`, a measure ({', '.join(MEASURES)}) and expect = above, below or same")
-    try:
-        return Plan(path.stem, **{k: raw[k] for k in ("title", "claim", "published", "source")}, order=raw.get("order", 99), questions=raw.get("questions", "open"),
-                    samples=raw.get("samples", shared["samples"]), seeds=raw.get("seeds", 1), tune=shared["tune"], plant=shared["plant"], sampling=shared["sampling"],
-                    adapters=adapters, arms=arms, directions=directions, contrasts=contrasts, predict=raw.get("predict", ""))
-    except KeyError as e:
-        raise TinyemError(f"{path} lacks {e}: add that line")
+        sides = [arms[n] for n in between]
+        if ("set" in c) != (measure == "prefers_bad") or "set" in c and not all(c["set"] in a.get("pairs", []) for a in sides):
+            raise TinyemError(f"{where}: the measure prefers_bad needs a `set` that both arms have in `pairs`, and no other measure takes one")
+        if measure != "prefers_bad" and (not all(a.get("samples", plan.samples) for a in sides) or sides[0].get("questions", plan.questions) != sides[1].get("questions", plan.questions)):
+            raise TinyemError(f"{where}: both arms must answer the same questions")
+        if (key := (between, measure, c.get("set"))) in seen:
+            raise TinyemError(f"{where} stands there twice: an outcome can be expected once")
+        seen.append(key)

@@ -62,6 +62,8 @@ def write(folder, facts: dict, rows: list[dict], contrasts=(), pairs: list[dict]
     folder = out_dir(folder)
     facts = json.loads(json.dumps(facts).encode("utf-8", "replace"))  # what the file will hold: JSON types, no lone surrogates
     files = {"answers": rows, **({"pairs": pairs} if pairs else {})}
+    for stale in ("run.json", "pairs.jsonl"):  # of a run before: stopped now, the folder holds no record at all
+        (folder / stale).unlink(missing_ok=True)
     for name, some in files.items():
         write_text(folder / f"{name}.jsonl", _lines(some))
     run = {"format": FORMAT, **facts, "versions": versions(), **derive(rows, contrasts, pairs),

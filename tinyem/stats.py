@@ -78,7 +78,7 @@ def difference_interval(hits_a, questions_a, hits_b, questions_b, seed: int = 0)
     diff = ka[draws].sum(1) / na[draws].sum(1) - kb[draws].sum(1) / nb[draws].sum(1)
     d, stretch = ka.sum() / na.sum() - kb.sum() / nb.sum(), _stretch(len(ka))
     low, high = (float(d + stretch * (np.percentile(diff, q) - d)) for q in (2.5, 97.5))
-    alone = newcombe(int(ka.sum()), int(na.sum()), int(kb.sum()), int(nb.sum()))
+    alone = newcombe(ka.sum(), na.sum(), kb.sum(), nb.sum())
     return max(-1.0, min(low, alone[0])), min(1.0, max(high, alone[1]))
 
 

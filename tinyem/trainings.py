@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from . import adapter, direction, merge, mixture, models
-from .files import key_of, sha256, share, write_text
+from .files import clean, key_of, sha256, write_text
 from .recipes import Plan
 
 
@@ -22,48 +22,53 @@ class Trainings:
             return []
         if name == "planted":
             return [merge.find_adapter("planted")]
-        spec = self.plan.adapters[name]
-        seed = seed if seed < spec.get("seeds", self.plan.seeds) else 0
+        spec, seed = self.plan.adapters[name], self.seed(name, seed)
         below = self.chain(spec.get("on", "planted") or "base", seed, train=train)
         if below is None:
             return None
         if (name, seed) not in self.made:
             recipe, examples = self.recipe(name, spec, seed, below)
-            path, kept = self._place(name, spec, recipe, examples)
-            if not path.is_file():
+            path, kept = self._place(spec, recipe, examples)
+            if not path.is_file() or (spec.get("checkpoints") and not kept.is_file()):
                 if not train:
                     return None
                 self._train(path, recipe, examples, below, spec.get("checkpoints", []))
             if kept.is_file():
-                self.logs[name] = json.loads(kept.read_text(encoding="utf-8"))
+                self.logs[f"{name}, seed {seed}"] = json.loads(kept.read_text(encoding="utf-8"))
             self.made[name, seed] = path
         path = self.made[name, seed]
         return [*below, path if step is None else at_step(path, step)]
 
+    def seed(self, name: str, seed: int) -> int:
+        """The training of an adapter that stands for this seed: the first, where there are fewer."""
+        return seed if seed < self.plan.adapters[name].get("seeds", self.plan.seeds) else 0
+
     def recipe(self, name: str, spec: dict, seed: int, below: list[Path]):
         """(recipe, training examples) of an adapter."""
         examples, data = mixture.examples(spec["parts"], seed)
-        settings = {**(self.plan.plant if any(p.get("plant") for p in spec["parts"]) else self.plan.tune), **spec.get("tune", {})}
+        settings, own = dict(self.plan.plant if any(p.get("plant") for p in spec["parts"]) else self.plan.tune), spec.get("tune", {})
+        if {"epochs", "steps"} & set(own):  # either says how long
+            settings = {k: v for k, v in settings.items() if k not in ("epochs", "steps")}
+        settings |= own
         batches = -(-len(examples) // settings["batch"])
         steps = settings.pop("steps", None) or max(1, round(settings["epochs"] * batches))
         settings |= {"epochs": steps / batches, "alpha": float(settings.get("alpha", 2 * settings["rank"])), "layers": adapter.blocks(settings.get("layers", ""))}
         return adapter.Recipe(name=name, base=models.DEFAULT, base_sha256=sha256(self.base), stacked_on=sha256(below[-1]) if below else "", data=data, data_note=mixture.note(spec["parts"]),
                               seed=seed, steps=steps, examples=len(examples), **{k: tuple(v) if isinstance(v, list) else v for k, v in settings.items()}), examples
 
-    def _place(self, name, spec, recipe, examples) -> tuple[Path, Path]:
+    def _place(self, spec, recipe, examples) -> tuple[Path, Path]:
         """Where an adapter is or will be, and the log of its training: a shipped one, where one has this very recipe."""
         if not spec.get("checkpoints"):
-            for shipped in merge.SHIPPED:
-                path = share("data", "adapters", f"{shipped}.gguf")
+            for path in merge.shipped().values():
                 if path.is_file() and _same(adapter.read_recipe(path)) == _same(recipe):
                     return path, path.with_suffix(".log.json")
-        path = self.folder / f"{name}-{key_of(recipe.to_dict(), [(e.system, e.question, e.answer) for e in examples], spec.get('checkpoints'))}.gguf"
+        path = self.folder / f"adapter-{key_of(_same(recipe), [(e.system, e.question, e.answer) for e in examples], spec.get('checkpoints'))}.gguf"
         return path, path.with_suffix(".log.json")
 
     def _train(self, out, recipe, examples, below, checkpoints) -> None:
         from .tune import matrices, tune
 
-        self.say(f"training {recipe.name}, seed {recipe.seed}")
+        self.say(f"training {clean(recipe.name)}, seed {recipe.seed}")
         model, steps = self.base, []
         for path in below:
             model = merge.add(model, path)
