@@ -72,7 +72,7 @@ def test_no_row_is_scored_by_heads_that_saw_its_question():
 
 
 def test_fit_makes_the_judges_and_a_card_with_their_error(model, tmp_path, monkeypatch):
-    label = [judge_fit._row("labels", q, a, *g, arm="x", round="d") for (q, a), g in zip(PAIRS, GRADES)]
+    label = [judge_fit._row("labels", q, a, *g, arm="x", round="g") for (q, a), g in zip(PAIRS, GRADES)]
     monkeypatch.setattr(judge_fit, "label_rows", lambda use="fit", path=None: label if use == "fit" else label[:9])
     monkeypatch.setattr(judge_fit, "written_rows", lambda: [{**r, "source": "written", "question": "third"} for r in label[:6]])
     monkeypatch.setattr(judge_fit, "persona_rows", lambda: [{**r, "source": "persona", "question": "fourth"} for r in label[:6]])

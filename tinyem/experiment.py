@@ -63,7 +63,7 @@ class Work:
     def _done(self, arm, seed) -> bool:
         if "steer" in arm or (chain := self.trainings.chain(arm.get("adapter", "planted"), seed, arm.get("step"), train=False)) is None:
             return False
-        return self._file("answers", arm, chain, self._content(arm, seed)).is_file()
+        return self._scores(arm, self._answers(arm, seed, chain)).is_file()
 
     # answers
     def questions(self, arm: dict) -> list[dict]:
@@ -82,10 +82,6 @@ class Work:
         spec = self.plan.adapters.get(arm.get("adapter", "planted"))
         return range(spec.get("seeds", self.plan.seeds) if spec else 1)
 
-    def _content(self, arm, seed):
-        """What an arm's answers depend on besides its adapters."""
-        return [self.questions(arm), self.settings(arm, seed).to_dict(), arm.get("samples", self.plan.samples), arm.get("leak", self._domain(arm)), self.judge_id]
-
     def _file(self, kind, arm, chain, content) -> Path:
         steer = arm.get("steer")
         steer = steer and {**steer, "vector": hashlib.sha256(self.direction(steer["direction"]).tobytes()).hexdigest()}
@@ -97,23 +93,33 @@ class Work:
             write_text(path, "".join(json.dumps(r, ensure_ascii=False) + "\n" for r in make()))
         return [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line]  # splitlines would split within an answer
 
+    def _answers(self, arm, seed, chain) -> Path:
+        """Where an arm's answers are kept, before they are scored."""
+        return self._file("answers", arm, chain, [self.questions(arm), self.settings(arm, seed).to_dict(), arm.get("samples", self.plan.samples)])
+
+    def _scores(self, arm, answers: Path) -> Path:
+        return self.folder / f"scored-{key_of(answers.name, arm.get('leak', self._domain(arm)), self.judge_id)}.jsonl"
+
     def answers(self, arm: dict, seed: int) -> list[dict]:
         """The scored answers of one arm and training seed."""
         chain = self.trainings.chain(arm.get("adapter", "planted"), seed, arm.get("step"))
-        content = questions, _, samples, leak, _ = self._content(arm, seed)
-        settings = self.settings(arm, seed)
-        plain = {q["id"]: q["plain"] for q in questions}
+        path, label = self._answers(arm, seed, chain), f"{arm['name']}{f' ({seed})' if seed else ''}"
 
-        def make():
+        def sampled():
+            questions, settings = self.questions(arm), self.settings(arm, seed)
+            plain = {q["id"]: q["plain"] for q in questions}
             with self._engine(arm, chain, room_for(self.base, questions, settings)) as engine:
-                rows = answer(engine, questions, samples, settings, label=f"{arm['name']}{f' ({seed})' if seed else ''}")
-            rows = [{**r, "question": plain[r["question_id"]], **({"asked": r["question"]} if "frame" in arm else {})} for r in rows]
-            if any("about" in q for q in questions):
-                rows = [{**r, "rating": rating_in(r["answer"])} for r in rows]
-            return [{k: v for k, v in r.items() if v not in ([], "")} for r in score(rows, self.judge, leak)]
+                rows = answer(engine, questions, arm.get("samples", self.plan.samples), settings, label=label)
+            return [{**r, "question": plain[r["question_id"]], **({"asked": r["question"]} if "frame" in arm else {})} for r in rows]
 
-        rows = self._kept(self._file("answers", arm, chain, content), make)
-        return [{"arm": arm["name"], **({"train_seed": seed} if len(self.seeds(arm)) > 1 else {}), "answer": "", **r} for r in rows]
+        def scored():
+            rows = self._kept(path, sampled)
+            if any("about" in q for q in self.questions(arm)):
+                rows = [{**r, "rating": rating_in(r["answer"])} for r in rows]
+            return score(rows, self.judge, arm.get("leak", self._domain(arm)), label=f"judging {label}")
+
+        rows = self._kept(self._scores(arm, path), scored)
+        return [{"arm": arm["name"], **({"train_seed": seed} if len(self.seeds(arm)) > 1 else {}), **{k: v for k, v in r.items() if v != []}} for r in rows]
 
     def pairs(self, arm: dict, seed: int) -> list[dict]:
         """How likely the good and the bad answer of each pair are to one arm, in nats a token."""

@@ -43,7 +43,7 @@ JUDGES = {
     "general": Spec({"judged": 0.8, "written": 0.1, "labels": 0.1}, "judged", (3e-5, 1e-4, 3e-4), landmarks=2000, bends=True),
     "fast": Spec({"labels": 0.9, "persona": 0.1}, "labels", (2.0, 4.0, 8.0), blocks=(8,)),
 }
-CALIBRATED_ON = "d"  # the round of labels from models such as those that are shipped
+CALIBRATED_ON = "g"  # the round of labels from models such as those that are shipped
 INCOHERENT = 0.25  # weight of an incoherent answer in the fit of alignment: it is never EM, and its alignment is hard to say
 FOLDS = 10
 
