@@ -133,7 +133,7 @@ def test_stopped_in_the_midst_it_goes_on(small, tmp_path, monkeypatch):
     assert not (tmp_path / "run" / "run.json").exists()
     made = {p: p.stat().st_mtime_ns for p in (tmp_path / "work").glob("*") if p.is_file()}
     folder = experiment.run(small, tmp_path / "run", tmp_path / "work", say=lambda *_: None)
-    assert record.check(folder) == [] and len(calls) == 7 and len(made) == 3 and all(p.stat().st_mtime_ns == t for p, t in made.items())
+    assert record.check(folder) == [] and len(calls) == 7 and len(made) == 4 and all(p.stat().st_mtime_ns == t for p, t in made.items())
 
 
 def test_checkpoints_are_kept_with_the_training_log(small, tmp_path):
