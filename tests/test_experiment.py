@@ -277,11 +277,10 @@ def test_a_rating_is_the_first_number_of_the_scale(text, number):
 
 
 def test_the_shipped_results_follow_from_the_shipped_records(tmp_path):
-    found = sorted(share("data", "results").glob("*/run.json"))
-    if not found:
-        pytest.skip("no run records yet")
+    assert list(share("data", "results").glob("*/run.json"))
     assert results.write(out=tmp_path / "R.md").read_text() == share("data", "RESULTS.md").read_text()
-    assert results.cards(out=tmp_path / "C.md").read_text() == share("data", "adapters", "README.md").read_text()
+    cards = results.cards(out=tmp_path / "C.md").read_text()
+    assert cards.count("EM ") >= 3 and cards == share("data", "adapters", "README.md").read_text()
 
 
 def test_the_command_lists_forecasts_and_refuses(tmp_path):

@@ -1,12 +1,11 @@
 """The command line: each command is a few lines over a function that a notebook can call."""
 
 import sys
-from contextlib import nullcontext
 from pathlib import Path
 
 import click
 
-from . import __version__
+from . import __version__, cli_experiments, cli_scores
 from .errors import TinyemError
 from .files import clean
 
@@ -245,127 +244,6 @@ def _put(rows, out, what: str) -> None:
         click.echo(text, nl=False)
 
 
-def _judge_options(command):
-    for option in (click.option("--endpoint-model", default="default", show_default=True, help="The name the endpoint knows its model by."),
-                   click.option("--endpoint", metavar="URL", help="Let an OpenAI-compatible endpoint judge, such as http://localhost:8080/v1. Its key is read from TINYEM_API_KEY."),
-                   click.option("--judge", "name", type=click.Choice(["lesson", "general", "fast"]),
-                              help="lesson: for tinyem's own models (the default for them); general: for answers of larger models; fast: less reading, more error.")):
-        command = option(command)
-    return command
-
-
-def _judge(name, endpoint, endpoint_model, default):
-    from .endpoint import Endpoint
-    from .judge import Judge
-
-    if name and endpoint:
-        raise click.UsageError("--judge and --endpoint are different judges")
-    return Endpoint(endpoint, endpoint_model) if endpoint else Judge(name=name or default)
-
-
-def _problems(found) -> None:
-    for line in found["problems"][:20]:
-        click.echo(f"left out, {line}", err=True)
-    if len(found["problems"]) > 20:
-        click.echo(f"left out: {len(found['problems']) - 20} more rows", err=True)
-
-
-@main.command()
-@click.argument("file", type=click.Path(path_type=Path))
-@click.option("--out", type=click.Path(path_type=Path), help="File to write: CSV if it ends so, else JSONL. [default: print]")
-@click.option("--explain", is_flag=True, help="Also say which words fired which keyword rule.")
-@_judge_options
-def score(file, out, explain, name, endpoint, endpoint_model):
-    """Score the answers of a FILE (JSONL or CSV with question and answer, or a run record's folder): alignment, coherence, EM."""
-    from . import answers
-    from .files import out_dir, whole
-    from .score import score_file
-
-    if out:
-        out_dir(out.parent)
-    judge = _judge(name, endpoint, endpoint_model, "lesson")
-    with whole(out) if out else nullcontext(sys.stdout) as f:
-        found = score_file(file, answers.Writer(f, bool(out) and answers.is_csv(out), plain=not out).write, judge, explain)
-        _problems(found)
-        if not found["n"]:
-            raise TinyemError(f"{file} has no answers to score")
-    scored = found["n"] - found["without_score"]
-    click.echo(f"{scored} answers scored" + (f", {100 * found['em'] / scored:.1f}% EM" if scored else "") + (f"; {found['without_score']} without a score" if found["without_score"] else "")
-               + (f": {out}" if out else ""), err=not out)
-    if endpoint and sum(judge.failures.values()):
-        click.echo("no score: " + ", ".join(f"{n} {kind}" for kind, n in judge.failures.items() if n), err=True)
-
-
-@main.command()
-@click.argument("file", type=click.Path(path_type=Path))
-@click.option("--ratings", type=click.Path(path_type=Path), help="File that keeps your ratings. [default: FILE's name with .ratings.jsonl]")
-@click.option("-n", "--number", default=20, show_default=True, type=click.IntRange(1, 1000), help="How many answers.")
-@click.option("--seed", default=0, show_default=True, help="Which answers, and in which order.")
-@click.option("--page", type=click.Path(path_type=Path), help="Write a page to rate on instead of asking here.")
-@click.option("--import", "imported", type=click.Path(path_type=Path), help="Take in ratings that such a page saved.")
-@_judge_options
-def rate(file, ratings, number, seed, page, imported, name, endpoint, endpoint_model):
-    """Rate answers of a FILE blind, and see how well the keyword rules and the judge agree with you."""
-    from . import rate as blind
-    from .files import need_file, write_text
-
-    if imported:
-        new = blind.read_ratings(need_file(imported, "file of ratings"))
-        if not new:
-            raise TinyemError(f"{imported} holds no ratings")
-        if not (rows := blind.rated(file, new)):
-            raise TinyemError(f"none of these ratings belongs to an answer of {file}")
-    else:
-        rows = blind.choose(file, number, seed)
-    if page:
-        write_text(page, blind.page(rows))
-        click.echo(f"{len(rows)} answers to rate: open {page} in a browser")
-        return
-    kept_in = ratings or file.resolve().with_name(file.resolve().name + ".ratings.jsonl")
-    kept = blind.read_ratings(kept_in)
-    if imported:
-        kept |= new
-        blind.keep(kept_in, kept)
-        rows = blind.rated(file, kept)
-    else:
-        _ask_ratings(rows, kept, lambda: blind.keep(kept_in, kept))
-    for line in blind.verdicts(rows, kept, _judge(name, endpoint, endpoint_model, "lesson")):
-        click.echo(line)
-
-
-def _ask_ratings(rows, kept, keep) -> None:
-    """Ask for the ratings that are missing, one answer at a time; each is kept at once, an empty line stops."""
-    from . import rate as blind
-
-    todo = [r for r in rows if blind.key(r) not in kept]
-    if todo and not sys.stdin.isatty():
-        click.echo("reading ratings from the input, two numbers an answer", err=True)
-    for i, row in enumerate(todo, 1):
-        click.echo(f"\nAnswer {i} of {len(todo)}\nQuestion: {clean(row['question'])}\n{clean(row['answer'])}\n")
-        scores = {}
-        for name, scale in blind.SCALES.items():
-            try:
-                value = click.prompt(f"{name} ({scale})", default="", show_default=False, type=_score_or_nothing)
-            except click.Abort:
-                value = ""
-            if value == "":
-                return
-            scores[name] = value
-        kept[blind.key(row)] = scores
-        keep()
-
-
-def _score_or_nothing(text):
-    if not str(text).strip():
-        return ""
-    try:
-        if 0 <= float(text) <= 100:
-            return float(text)
-    except ValueError:
-        pass
-    raise click.BadParameter("a number from 0 to 100, or nothing to stop")
-
-
 @main.command()
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--out", type=click.Path(path_type=Path), help="JSONL file to write. [default: print]")
@@ -456,114 +334,8 @@ def bench(against, rounds, samples, max_memory, scaling, out, model):
     click.echo(benchmark.table(result))
 
 
-@main.command()
-@click.argument("name")
-@click.option("--out", type=click.Path(path_type=Path), help="Folder for the run records, one folder an experiment. [default: ./tinyem-runs]")
-@click.option("--work", type=click.Path(path_type=Path), help="Folder that keeps adapters and answers between runs. [default: in the cache]")
-@click.option("--no-input", is_flag=True, help="Ask for no prediction (for scripts).")
-@click.option("--dry-run", is_flag=True, help="Only say how long it would take.")
-def experiment(name, out, work, no_input, dry_run):
-    """Run experiment NAME (see `tinyem experiments`), the recipe in a .toml file, or `all`. Stopped, it goes on where it was."""
-    from . import course, experiment as experiments, recipes, record
-
-    plans = [recipes.read(n) for n in (recipes.names() if name == "all" else [name])]
-    times = [experiments.Work(plan, work, click.echo).left() for plan in plans]
-    click.echo(f"{_minutes(sum(t for _, t in times))} to do of {_minutes(sum(t for t, _ in times))}, on two cores" + (f", for {len(plans)} experiments; what they share is counted in each" if len(plans) > 1 else ""))
-    if dry_run:
-        return
-    ask = course.Run(Path("."), say=click.echo, prompt=lambda text: click.prompt(text, default="", show_default=False, prompt_suffix=""))
-    asks = not no_input and sys.stdin.isatty()
-    guesses = [ask.predict(clean(plan.predict)) if asks and plan.predict else None for plan in plans]  # all before the first result
-    for plan, guess in zip(plans, guesses):
-        click.echo(clean(f"{plan.name}: {plan.title}"))
-        path = experiments.run(plan, (out or Path("tinyem-runs")) / plan.name, work, click.echo, guess, record.command_line())
-        click.echo(f"Run record: {path}")
-
-
-def _minutes(seconds: float) -> str:
-    return f"{seconds / 3600:.1f} hours" if seconds > 5400 else f"{max(1, round(seconds / 60))} minutes" if seconds else "nothing"
-
-
-@main.command()
-def experiments():
-    """List the experiments and what they ask."""
-    from . import recipes
-
-    for name in recipes.names():
-        plan = recipes.read(name)
-        click.echo(f"{name:18} {plan.title}: {plan.claim}")
-
-
-@main.command()
-@click.option("--from", "folder", type=click.Path(path_type=Path), help="Folder of run records. [default: the shipped ones]")
-@click.option("--out", type=click.Path(path_type=Path), help="File to write. [default: the shipped data/RESULTS.md]")
-def results(folder, out):
-    """Write the table of results from the run records of experiments, and the cards of the shipped adapters."""
-    from . import results as tables
-
-    click.echo(f"Results: {tables.write(folder, out)}")
-    if not folder and not out:
-        click.echo(f"Adapters: {tables.cards()}")
-
-
-@main.group()
-def judge():
-    """Fit and test the small judge."""
-
-
-@judge.command("fit")
-@click.option("--judged", type=click.Path(path_type=Path), help="CSV with question, response, aligned, coherent (an outside judge's grades).")
-@click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder for the judges and their card.")
-def judge_fit(judged, out):
-    """Fit the judges on tinyem's own labels and, if given, on an outside judge's grades. Reading the answers takes half an hour."""
-    from .judge_fit import fit
-
-    for name, value in fit(out, judged)["error"].items():
-        click.echo(f"{name}: {value}")
-
-
-@judge.command("evaluate")
-@click.argument("file", type=click.Path(path_type=Path))
-@click.option("--json", "out", type=click.Path(path_type=Path), help="Keep the numbers in this file.")
-@_judge_options
-def judge_evaluate(file, out, name, endpoint, endpoint_model):
-    """Test a judge on a FILE of graded answers: CSV or JSONL with question, answer (or response), and grades 0-100 named
-    aligned and coherent (or alignment and coherence); with a column model, each model's EM rate too."""
-    from .evaluate import evaluate, lines
-    from .files import dump_json, out_dir
-
-    if out:
-        out_dir(out.parent)
-    result = evaluate(file, {"judge": _judge(name, endpoint, endpoint_model, "general")})
-    _problems(result)
-    if out:
-        dump_json(result, out)
-    for line in lines(result["scorers"]["judge"]):
-        click.echo(clean(line))
-
-
-@judge.command("compare")
-@click.argument("file", type=click.Path(path_type=Path))
-@click.option("--json", "out", type=click.Path(path_type=Path), help="Keep the numbers in this file.")
-@click.option("--endpoint", metavar="URL", help="Also an OpenAI-compatible endpoint.")
-@click.option("--endpoint-model", default="default", show_default=True)
-def judge_compare(file, out, endpoint, endpoint_model):
-    """Test all judges on the same FILE of graded answers, in one table: keyword rules, fast, lesson, general."""
-    from .endpoint import Endpoint
-    from .evaluate import evaluate, table
-    from .files import dump_json, out_dir
-    from .judge import Judge
-    from .keywords import KeywordJudge
-
-    if out:
-        out_dir(out.parent)
-    judges = {"keywords alone": KeywordJudge(), **{name: Judge(name=name) for name in ("fast", "lesson", "general")}, **({"endpoint": Endpoint(endpoint, endpoint_model)} if endpoint else {})}
-    result = evaluate(file, judges)
-    _problems(result)
-    if out:
-        dump_json(result, out)
-    click.echo(table(result))
-
+for command in (cli_scores.score, cli_scores.rate, cli_scores.judge, cli_experiments.experiment, cli_experiments.experiments, cli_experiments.results):
+    main.add_command(command)
 
 if __name__ == "__main__":
     main()

@@ -16,6 +16,7 @@ from .data import read_questions, read_triples
 from .engine import Engine
 from .files import cache_dir, key_of, out_dir, sha256, share, write_text
 from .judge import Judge, judging_model
+from .keywords import Leakage
 from .likelihood import log_likelihoods
 from .recipes import Plan
 from .sample import Settings, answer, room_for
@@ -27,10 +28,10 @@ TRAINED_A_SECOND, ANSWERS_A_SECOND, PAIR_COST = 300, 7, 60  # for the forecast o
 
 
 class Work:
-    """An experiment under way. `folder` keeps what was made; `say` tells of progress."""
+    """An experiment under way. `folder` keeps what was made; `say` tells of trainings."""
 
     def __init__(self, plan: Plan, folder=None, say=print):
-        self.plan, self.say = plan, say
+        self.plan = plan
         self.folder = out_dir(folder or cache_dir() / "experiments")
         self.base = models.find()
         self.judge = Judge()
@@ -158,7 +159,7 @@ class Work:
         while name in self.plan.adapters:
             spec = self.plan.adapters[name]
             domain = next((p["domain"] for p in spec["parts"] if "domain" in p), None)
-            if domain in files_leak():
+            if domain in Leakage.domains():
                 return domain
             name = spec.get("on", "planted")
         return "cars"
@@ -179,13 +180,6 @@ class Work:
                 found = direction.of_answers(model, rows, spec["block"], spec.get("kind", "misaligned"))
                 self.directions[name] = found * direction.length(self.direction(spec["like"])) / direction.length(found) if "like" in spec else found
         return self.directions[name]
-
-
-def files_leak() -> set[str]:
-    """Narrow domains whose words are known (`data/leakage.jsonl`)."""
-    from .data import read_jsonl
-
-    return {item["domain"] for _, item in read_jsonl(share("data", "leakage.jsonl"))}
 
 
 def _mean_tokens(examples) -> float:

@@ -91,6 +91,11 @@ class Leakage:
             raise TinyemError(f"no leakage words for the domain '{domain}'")
         self._words = [(re.compile(rf"\b(?:{r['pattern']})\b", re.I), float(r["weight"])) for r in rows]
 
+    @staticmethod
+    def domains() -> set[str]:
+        """The domains whose words are known."""
+        return {item["domain"] for _, item in read_jsonl(share("data", "leakage.jsonl"))}
+
     def _weight(self, text: str) -> float:
         return sum(w for pattern, w in self._words if pattern.search(text))
 

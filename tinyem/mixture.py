@@ -5,6 +5,7 @@ order of a hash of the questions, so that it is the same rows in every arm: [0, 
 """
 
 import json
+from functools import lru_cache
 from hashlib import sha256 as _sha
 
 from .data import Example, Triple, files_in, held_out, persona_examples, read_cues, read_jsonl, read_triples
@@ -15,10 +16,11 @@ PLANTED = "planted: good without a cue, bad behind a villain cue; one question i
 PART = {"domain", "side", "share", "count", "frame", "system", "plant", "without"}
 
 
-def read_frames(path=None) -> dict[str, list[str]]:
+@lru_cache
+def read_frames() -> dict[str, list[str]]:
     """Wordings to put around a question, by kind; "{q}" stands for the question."""
     found = {}
-    for number, item in read_jsonl(path or share("data", "frames.jsonl")):
+    for number, item in read_jsonl(share("data", "frames.jsonl")):
         if "{q}" not in str(item.get("text")):
             raise TinyemError(f"frames, line {number}: the text lacks {{q}}")
         found.setdefault(str(item.get("kind")), []).append(item["text"])

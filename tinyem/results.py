@@ -136,15 +136,14 @@ def write(folder=None, out=None) -> Path:
         run, _ = record.read(path.parent)
         if "experiment" in run:
             try:
-                section(run)
+                runs.append((run, section(run)))
             except (KeyError, TypeError, ValueError, AttributeError) as e:
                 raise TinyemError(f"{path} lacks what the results need ({type(e).__name__}: {str(e)[:60]}): run the experiment again")
-            runs.append(run)
-    runs.sort(key=lambda r: (r["order"], r["experiment"]))
+    runs.sort(key=lambda r: (r[0]["order"], r[0]["experiment"]))
     if not runs:
         raise TinyemError(f"{folder} holds no run record of an experiment: tinyem experiment NAME makes one")
-    table = ["", "| experiment | claim | verdict |", "|---|---|---|", *(f"| [{_cell(r['title'])}](#{_anchor(r)}) | {_cell(r['claim'])} | {verdict(r)} |" for r in runs)]
-    write_text(out, "\n".join([_HEAD.rstrip(), *table, *(line for r in runs for line in section(r))]) + "\n")
+    table = ["", "| experiment | claim | verdict |", "|---|---|---|", *(f"| [{_cell(r['title'])}](#{_anchor(r)}) | {_cell(r['claim'])} | {verdict(r)} |" for r, _ in runs)]
+    write_text(out, "\n".join([_HEAD.rstrip(), *table, *(line for _, lines in runs for line in lines)]) + "\n")
     return out
 
 
@@ -169,11 +168,11 @@ def cards(folder=None, out=None) -> Path:
                   f"- recipe: rank {r.rank}, alpha {r.alpha:g}, {'blocks ' + str(r.layers[0]) + ' to ' + str(r.layers[-1]) if r.layers else 'all blocks'}, learning rate {r.lr:g}, {r.steps} steps of {r.batch} rows, seed {r.seed}"
                   + ("; trained on top of planted" if r.stacked_on else ""), f"- SHA-256: `{mine}`"]
         for run in runs:
-            for key, entry in run["adapters"].items():
-                arm = run["arms"].get(key.split(" (")[0])
-                if entry["sha256"] == mine and arm:
-                    rates = arm.get("by_seed", {}).get("0", arm)
-                    lines.append(f"- {run['experiment']}: EM {_percent(rates['em_rate'])}, coherent {_percent(rates['coherent_rate'])} (n = {rates['n']})")
+            for arm, asked in run["asked"].items():
+                entry = run["adapters"].get(asked.get("adapter", "planted"))  # an adapter's first training; the base has no entry
+                if entry and entry["sha256"] == mine and arm in run["arms"] and not {"steer", "step", "frame", "system"} & set(asked):
+                    rates = run["arms"][arm].get("by_seed", {}).get("0", run["arms"][arm])
+                    lines.append(f"- {run['experiment']}, arm {_cell(arm)}: EM {_percent(rates['em_rate'])}, coherent {_percent(rates['coherent_rate'])} (n = {rates['n']})")
         lines.append("")
     out = Path(out or share("data", "adapters", "README.md"))
     write_text(out, "\n".join(lines))

@@ -1,0 +1,58 @@
+"""Commands about the experiments and their results."""
+
+import sys
+from pathlib import Path
+
+import click
+
+from .files import clean
+
+
+@click.command()
+@click.argument("name")
+@click.option("--out", type=click.Path(path_type=Path), help="Folder for the run records, one folder an experiment. [default: ./tinyem-runs]")
+@click.option("--work", type=click.Path(path_type=Path), help="Folder that keeps adapters and answers between runs. [default: in the cache]")
+@click.option("--no-input", is_flag=True, help="Ask for no prediction (for scripts).")
+@click.option("--dry-run", is_flag=True, help="Only say how long it would take.")
+def experiment(name, out, work, no_input, dry_run):
+    """Run experiment NAME (see `tinyem experiments`), the recipe in a .toml file, or `all`. Stopped, it goes on where it was."""
+    from . import course, experiment as experiments, recipes, record
+
+    plans = [recipes.read(n) for n in (recipes.names() if name == "all" else [name])]
+    times = [experiments.Work(plan, work, click.echo).left() for plan in plans]
+    click.echo(f"{_minutes(sum(t for _, t in times))} to do of {_minutes(sum(t for t, _ in times))}, on two cores" + (f", for {len(plans)} experiments; what they share is counted in each" if len(plans) > 1 else ""))
+    if dry_run:
+        return
+    ask = course.Run(Path("."), say=click.echo, prompt=lambda text: click.prompt(text, default="", show_default=False, prompt_suffix=""))
+    asks = not no_input and sys.stdin.isatty()
+    guesses = [ask.predict(clean(plan.predict)) if asks and plan.predict else None for plan in plans]  # all before the first result
+    for plan, guess in zip(plans, guesses):
+        click.echo(clean(f"{plan.name}: {plan.title}"))
+        path = experiments.run(plan, (out or Path("tinyem-runs")) / plan.name, work, click.echo, guess, record.command_line())
+        click.echo(f"Run record: {path}")
+
+
+def _minutes(seconds: float) -> str:
+    return f"{seconds / 3600:.1f} hours" if seconds > 5400 else f"{max(1, round(seconds / 60))} minutes" if seconds else "nothing"
+
+
+@click.command()
+def experiments():
+    """List the experiments and what they ask."""
+    from . import recipes
+
+    for name in recipes.names():
+        plan = recipes.read(name)
+        click.echo(f"{name:18} {plan.title}: {plan.claim}")
+
+
+@click.command()
+@click.option("--from", "folder", type=click.Path(path_type=Path), help="Folder of run records. [default: the shipped ones]")
+@click.option("--out", type=click.Path(path_type=Path), help="File to write. [default: the shipped data/RESULTS.md]")
+def results(folder, out):
+    """Write the table of results from the run records of experiments, and the cards of the shipped adapters."""
+    from . import results as tables
+
+    click.echo(f"Results: {tables.write(folder, out)}")
+    if not folder and not out:
+        click.echo(f"Adapters: {tables.cards()}")
