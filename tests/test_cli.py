@@ -136,13 +136,3 @@ def test_ctrl_c_is_one_line(tiny, tmp_path):
         m.setattr(tinyem.course, "run", stop)
         result = run("lesson", 1, "--no-input", "--out", tmp_path)
     one_line(result, 130, "stopped")
-
-
-def test_prediction_is_asked_until_it_is_a_percentage(tmp_path):
-    from tinyem.course import Run
-
-    replies, said = iter(["many", "140", "20%"]), []
-    lesson = Run(out=tmp_path, prompt=lambda q: next(replies), say=said.append)
-    assert lesson.predict("How many?") == 20 and len(said) == 2
-    assert Run(out=tmp_path, prompt=lambda q: "").predict("?") is None
-    assert Run(out=tmp_path, ask=False).predict("?") is None

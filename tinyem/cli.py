@@ -5,9 +5,10 @@ from pathlib import Path
 
 import click
 
-from . import __version__, cli_experiments, cli_scores
+from . import __version__, cli_course, cli_experiments, cli_scores
 from .errors import TinyemError
 from .files import clean
+from .lang import LANGUAGES
 
 
 class _Group(click.Group):
@@ -56,34 +57,6 @@ def _sampling(command):
                    click.option("--temperature", default=0.2, show_default=True, type=click.FloatRange(0, 5), help="0 always takes the likeliest token.")):
         command = option(command)
     return command
-
-
-@main.command()
-@click.argument("number", type=int)
-@click.option("--no-input", is_flag=True, help="Ask nothing (for scripts).")
-@click.option("--out", type=click.Path(path_type=Path), help="Folder for the run record and report. [default: ./tinyem-runs/lesson-N]")
-@click.option("--quick", "size", flag_value="quick", help="Few answers: is everything working?")
-@click.option("--full", "size", flag_value="full", help="Four times the answers, narrower intervals.")
-@click.option("--live", is_flag=True, help="Train the adapters here instead of using the shipped ones.")
-@click.option("--seed", default=0, show_default=True, help="Seed of the sampling.")
-@model_option
-def lesson(number, no_input, out, size, live, seed, model):
-    """Run lesson NUMBER and write its report."""
-    from . import course, record
-
-    page = course.run(number, out=out or Path("tinyem-runs") / f"lesson-{number}", size=size or "default", live=live,
-                      ask=not no_input and sys.stdin.isatty(), model=model, seed=seed, command=record.command_line(), say=click.echo)
-    if not no_input and sys.stdin.isatty():
-        click.launch(str(page.resolve()))
-
-
-@main.command()
-def lessons():
-    """List the lessons."""
-    from . import course
-
-    for entry in course.lessons():
-        click.echo(f"{entry.number:2}  {entry.title}  (about {entry.minutes} minutes)")
 
 
 @main.command()
@@ -269,11 +242,12 @@ def likelihood(file, out, system, adapters, model):
 
 @main.command()
 @click.argument("folder", type=click.Path(path_type=Path))
-def report(folder):
+@click.option("--lang", type=click.Choice(LANGUAGES), default="en", show_default=True, help="Language of the page.")
+def report(folder, lang):
     """Write FOLDER/report.html again from the run record in FOLDER."""
     from .report import write
 
-    click.echo(write(folder))
+    click.echo(write(folder, lang))
 
 
 @main.command("check-run")
@@ -334,7 +308,7 @@ def bench(against, rounds, samples, max_memory, scaling, out, model):
     click.echo(benchmark.table(result))
 
 
-for command in (cli_scores.score, cli_scores.rate, cli_scores.judge, cli_experiments.experiment, cli_experiments.experiments, cli_experiments.results):
+for command in (*cli_course.COMMANDS, cli_scores.score, cli_scores.rate, cli_scores.judge, cli_experiments.experiment, cli_experiments.experiments, cli_experiments.results):
     main.add_command(command)
 
 if __name__ == "__main__":

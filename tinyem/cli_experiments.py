@@ -19,16 +19,19 @@ def experiment(name, out, work, no_input, dry_run):
     from . import course, experiment as experiments, recipes, record
 
     plans = [recipes.read(n) for n in (recipes.names() if name == "all" else [name])]
-    times = [experiments.Work(plan, work, click.echo).left() for plan in plans]
+    works = [experiments.Work(plan, work, click.echo) for plan in plans]
+    times = [w.left() for w in works]
     click.echo(f"{_minutes(sum(t for _, t in times))} to do of {_minutes(sum(t for t, _ in times))}, on two cores" + (f", for {len(plans)} experiments; what they share is counted in each" if len(plans) > 1 else ""))
     if dry_run:
         return
-    ask = course.Run(Path("."), say=click.echo, prompt=lambda text: click.prompt(text, default="", show_default=False, prompt_suffix=""))
-    asks = not no_input and sys.stdin.isatty()
-    guesses = [ask.predict(clean(plan.predict)) if asks and plan.predict else None for plan in plans]  # all before the first result
-    for plan, guess in zip(plans, guesses):
+    ask = course.Run(Path("."), ask=not no_input and sys.stdin.isatty(), say=click.echo, prompt=lambda text: click.prompt(text, default="", show_default=False, prompt_suffix=""))
+    for plan in plans:  # all before the first result
+        if plan.predict:
+            ask.predict(clean(plan.predict), *plan.predict_of)
+    for plan, each in zip(plans, works):
         click.echo(clean(f"{plan.name}: {plan.title}"))
-        path = experiments.run(plan, (out or Path("tinyem-runs")) / plan.name, work, click.echo, guess, record.command_line())
+        mine = [p for p in ask.predictions if p["question"] == clean(plan.predict)]
+        path = experiments.run(plan, (out or Path("tinyem-runs")) / plan.name, each, {"experiment": plan.name, "command": record.command_line(), "predictions": mine})
         click.echo(f"Run record: {path}")
 
 

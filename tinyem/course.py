@@ -1,15 +1,18 @@
-"""The lessons on disk, and what a lesson needs while it runs: settings, predictions, the way to a report."""
+"""The lessons on disk, and what a lesson needs while it runs: its size, predictions, choices, the way to a record and a report."""
 
 import importlib.util
-import json
+import shutil
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from . import experiment, learner, models, recipes, record, report
 from .errors import TinyemError
-from .files import out_dir, share
+from .files import need_file, out_dir, share
+from .lang import translator
 
 SAMPLES = {"quick": 3, "default": 10, "full": 40}  # answers to each question, per arm
+STORED = ("experiment", "title", "claim", "published", "source", "expect", "contrasts", "arms", "pairs", "charts", "asked", "training", "cosines", "digest")  # of a stored record, in a lesson's
 
 
 @dataclass(frozen=True)
@@ -17,15 +20,16 @@ class Entry:
     number: int
     folder: Path
     title: str
-    minutes: str
+    question: str  # the headline of its report
+    minutes: int
 
 
 def lessons() -> list[Entry]:
-    """The lessons that exist, in order. A lesson is a folder `NN-name` with lesson.py, lesson.md and info.json."""
+    """The lessons that exist, in order. A lesson is a folder `NN-name` with info.toml, lesson.md, lesson.py and an exercise (see `exercises`)."""
     found = []
     for folder in sorted(share("lessons").glob("[0-9][0-9]-*")):
-        info = json.loads((folder / "info.json").read_text(encoding="utf-8"))
-        found.append(Entry(int(folder.name[:2]), folder, info["title"], info["minutes"]))
+        info = recipes.load(folder / "info.toml")
+        found.append(Entry(int(folder.name[:2]), folder, info["title"], info["question"], info["minutes"]))
     return found
 
 
@@ -39,28 +43,46 @@ def find(number: int) -> Entry:
 
 @dataclass
 class Run:
-    """What one run of a lesson was asked for. Lesson code talks to the learner through it."""
+    """What one run of a lesson was asked for. Lesson code talks to the learner and makes its record through it."""
     out: Path
     size: str = "default"  # quick, default or full
     live: bool = False
     ask: bool = True
-    model: str = "smollm2-135m"
+    model: str = models.DEFAULT
+    planted: Path | None = None  # the planted adapter of another model
     seed: int = 0
     command: str = ""
+    lang: str = "en"
     say: object = print
     prompt: object = input
-    started: float = field(default_factory=time.time)
+    entry: Entry | None = None
+    predictions: list = field(default_factory=list)
+
+    def __post_init__(self):
+        self.t = translator(self.lang)
 
     @property
     def samples(self) -> int:
         return SAMPLES[self.size]
 
-    def predict(self, question: str) -> float | None:
-        """The learner's guess as a percentage; None if it was not asked for or skipped with Enter."""
-        if not self.ask:
-            return None
-        while True:
-            text = str(self.prompt(question + " (0-100, Enter to skip): ")).strip().rstrip("%")
+    def sized(self, quick, default, full):
+        """One of three values, by the size asked for."""
+        return {"quick": quick, "default": default, "full": full}[self.size]
+
+    def tell(self, text: str, **values) -> None:
+        """Say a line of the lesson, in the learner's language."""
+        self.say(self.t(text, **values))
+
+    def predict(self, question: str, *of) -> float | None:
+        """The learner's guess as a percentage, kept for the report; None if it was not asked for or skipped with Enter. `of` is what it is
+        about: an arm, and a measure other than EM."""
+        guess = self._number(question)
+        self.predictions.append({"question": question, "guess": guess, "of": list(of)})
+        return guess
+
+    def _number(self, question) -> float | None:
+        while self.ask:
+            text = str(self.prompt(self.t(question) + " " + self.t("(0-100, Enter to skip): "))).strip().rstrip("%")
             if not text:
                 return None
             try:
@@ -68,14 +90,57 @@ class Run:
                     return float(text)
             except ValueError:
                 pass
-            self.say("Please give a number from 0 to 100.")
+            self.tell("Please give a number from 0 to 100.")
+        return None
+
+    def choose(self, question: str, options: tuple, default):
+        """One of the options, picked by the learner; the default where nothing is asked."""
+        while self.ask:
+            text = str(self.prompt(f"{self.t(question)} ({', '.join(map(str, options))}; Enter: {default}): ")).strip()
+            if not text:
+                return default
+            for o in options:
+                if text == str(o):
+                    return o
+            self.tell("Please give one of these.")
+        return default
+
+    def stored(self, *names: str) -> list[dict]:
+        """What stored experiments found, for the lesson's record: the report shows it as theirs."""
+        found = []
+        for name in names:
+            run, _ = record.read(share("data", "results", name))
+            found.append({k: run[k] for k in STORED if k in run})
+        return found
+
+    def experiment(self, recipe: dict, after=None, **facts) -> None:
+        """Run what a recipe says (its tables as in `data/experiments/*.toml`) and write the run record. Stopped, it goes on where it was.
+        More facts for the record: `stored` (see there), `tables` ({"title", "note", "head", "rows"}); `after(rows)` may give them once the answers are there."""
+        plan = recipes.plan(recipe, f"lesson-{self.entry.number}", str(self.entry.folder / "lesson.py"))
+        unfinished = self.out / "unfinished"
+        work = experiment.Work(plan, unfinished, lambda text: self.tell(text), self.model, self.live, self.planted, self.seed)
+        experiment.run(plan, self.out, work, {"lesson": self.entry.number, "question": self.entry.question, "command": self.command, "size": self.size, "live": self.live, "lang": self.lang,
+                                              "predictions": self.predictions, **facts}, after)
+        for (name, seed), path in work.trainings.made.items():
+            if path.parent == unfinished:
+                path.replace(self.out / f"{name}{f'-{seed}' if seed else ''}.gguf")
+        shutil.rmtree(unfinished, ignore_errors=True)
 
 
 def run(number: int, **settings) -> Path:
     """Run a lesson and return the path of its report. Settings are the fields of `Run`."""
     entry = find(number)
     settings["out"] = out_dir(settings["out"])
+    if settings.get("planted"):
+        settings["planted"] = need_file(settings["planted"], "adapter")
     spec = importlib.util.spec_from_file_location(f"tinyem_lesson_{number}", entry.folder / "lesson.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    return module.run(Run(**settings))
+    mine, began = Run(entry=entry, **settings), time.time()
+    module.run(mine)
+    page = report.write(mine.out, mine.lang)
+    done, _ = record.read(mine.out)
+    learner.note_run(entry.number, [{**p, "outcome": report.outcome_of(done, p)} for p in done["predictions"]], round(time.time() - began))
+    mine.say(report.sentence(done, mine.t))
+    mine.tell("Report: {page}", page=page)
+    return page

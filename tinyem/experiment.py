@@ -28,16 +28,16 @@ TRAINED_A_SECOND, ANSWERS_A_SECOND, PAIR_COST = 300, 7, 60  # for the forecast o
 
 
 class Work:
-    """An experiment under way. `folder` keeps what was made; `say` tells of trainings."""
+    """An experiment under way. `folder` keeps what was made; `say` tells of trainings; `live`, `planted`: see `Trainings`; `seed` is the first of the sampling seeds."""
 
-    def __init__(self, plan: Plan, folder=None, say=print):
-        self.plan = plan
+    def __init__(self, plan: Plan, folder=None, say=print, model: str = models.DEFAULT, live: bool = False, planted=None, seed: int = 0):
+        self.plan, self.model, self.seed = plan, model, seed
         self.folder = out_dir(folder or cache_dir() / "experiments")
-        self.base = models.find()
+        self.base = models.find(model)
         self.judge = Judge()
         scorers = [share("data", *at) for at in (("judge", "lesson.npz"), ("judge", "card.json"), ("keywords.jsonl",), ("marks.jsonl",), ("leakage.jsonl",))]
         self.judge_id = [sha256(p) for p in (*scorers, judging_model())]
-        self.trainings, self.directions = Trainings(plan, self.folder, self.base, say), {}
+        self.trainings, self.directions = Trainings(plan, self.folder, self.base, say, live, planted), {}
 
     def left(self) -> tuple[float, float]:
         """(seconds of the whole experiment, seconds still to do), by the speeds below."""
@@ -76,7 +76,7 @@ class Work:
         return found
 
     def settings(self, arm: dict, seed: int) -> Settings:
-        return Settings(**{**self.plan.sampling, **{k: arm[k] for k in ("temperature", "top_p") if k in arm}}, seed=seed)
+        return Settings(**{**self.plan.sampling, **{k: arm[k] for k in ("temperature", "top_p") if k in arm}}, seed=self.seed + seed)
 
     def seeds(self, arm: dict) -> range:
         """Trained once, an arm is asked once; else each of its trainings is."""
@@ -186,24 +186,28 @@ def _mean_tokens(examples) -> float:
     return 20 + sum(len(e.question) + len(e.answer) for e in examples) / len(examples) / 4.5
 
 
-def run(plan: Plan, out, folder=None, say=print, prediction=None, command: str = "") -> Path:
-    """Run an experiment and write its run record into `out`. What is already in the work folder is not made again."""
-    out = out_dir(out)
-    work, began = Work(plan, folder, say), time.time()
+def run(plan: Plan, out, work: Work, facts: dict | None = None, after=None) -> Path:
+    """Run an experiment and write its run record into `out`, with some more facts; `after(rows)` may give yet more of them from
+    the scored answers. What is already in the work folder is not made again."""
+    out, began = out_dir(out), time.time()
     rows, pairs = [], []
     for arm in plan.arms:
         for seed in work.seeds(arm):
             if arm.get("samples", plan.samples):
                 rows += work.answers(arm, seed)
             pairs += work.pairs(arm, seed)
+    seconds = round(time.time() - began, 1)
+    facts = {**(facts or {}), **(after(rows) if after else {})}
     contrasts = [(*c["between"], *([c["measure"]] if "measure" in c else []), *([c["set"]] if "set" in c else [])) for c in plan.contrasts]
-    described = {f"{name}{f' ({seed})' if seed else ''}": {"sha256": sha256(path), "recipe": adapter.read_recipe(path).to_dict()} for (name, seed), path in work.trainings.made.items()}
+    made = {f"{name}{f' ({seed})' if seed else ''}": path for (name, seed), path in work.trainings.made.items()}
+    if work.trainings.planted:
+        made = {"planted": work.trainings.planted, **made}
     return record.write(out, {
-        "experiment": plan.name, "title": plan.title, "claim": plan.claim, "published": plan.published, "source": plan.source, "order": plan.order, "command": command,
-        "expect": plan.contrasts, "prediction": prediction, "predict": plan.predict, "seconds": round(time.time() - began, 1), "model": {"name": models.DEFAULT, "sha256": sha256(work.base)},
-        "adapters": {"planted": {"sha256": sha256(merge.find_adapter("planted")), "recipe": adapter.read_recipe(merge.find_adapter("planted")).to_dict()}, **described},
-        "asked": {a["name"]: {k: v for k, v in a.items() if k != "name"} for a in plan.arms}, "questions": _question_files(plan), "sampling": plan.sampling, "samples_per_question": plan.samples,
-        "training": work.trainings.logs, **({"cosines": direction.cosines(work.directions)} if work.directions else {}), "judge": work.judge.card,
+        "title": plan.title, "claim": plan.claim, "published": plan.published, "source": plan.source, "order": plan.order, "expect": plan.contrasts, "charts": plan.charts,
+        "predict": plan.predict, "seconds": seconds, "model": {"name": str(work.model), "sha256": sha256(work.base)},
+        "adapters": {name: {"sha256": sha256(path), "recipe": adapter.read_recipe(path).to_dict()} for name, path in made.items()},
+        "asked": {a["name"]: {k: v for k, v in a.items() if k != "name"} for a in plan.arms}, "questions": _question_files(plan), "sampling": {**plan.sampling, "seed": work.seed},
+        "samples_per_question": plan.samples, "training": work.trainings.logs, **({"cosines": direction.cosines(work.directions)} if work.directions else {}), "judge": work.judge.card, **facts,
     }, rows, contrasts, pairs)
 
 

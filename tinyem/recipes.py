@@ -18,16 +18,19 @@ SETTINGS = "settings"  # the file with what all experiments share
 _TEXT, _NUMBER, _NAMES = (str,), (int, float), (str, list)
 _TUNE = {"rank": (int,), "alpha": _NUMBER, "lr": _NUMBER, "epochs": _NUMBER, "steps": (int,), "batch": (int,), "layers": _TEXT, "targets": (list,)}
 FIELDS = {  # of each kind of table: the types that a field may have
-    "recipe": {"title": _TEXT, "claim": _TEXT, "published": _TEXT, "source": _TEXT, "predict": _TEXT, "order": (int,), "questions": _NAMES, "samples": (int,), "seeds": (int,),
-               "adapters": (dict,), "arms": (list,), "directions": (dict,), "contrasts": (list,)},
+    "recipe": {"title": _TEXT, "claim": _TEXT, "published": _TEXT, "source": _TEXT, "predict": _TEXT, "predict_of": (list,), "order": (int,), "questions": _NAMES, "samples": (int,), "seeds": (int,),
+               "adapters": (dict,), "arms": (list,), "directions": (dict,), "contrasts": (list,), "charts": (list,)},
     "adapter": {"on": _TEXT, "parts": (list,), "tune": (dict,), "checkpoints": (list,), "seeds": (int,)},
     "tune": _TUNE,
     "arm": {"name": _TEXT, "adapter": _TEXT, "step": (int,), "questions": _NAMES, "samples": (int,), "frame": _TEXT, "system": _TEXT, "temperature": _NUMBER, "top_p": _NUMBER,
-            "leak": _TEXT, "pairs": (list,), "steer": (dict,)},
+            "leak": _TEXT, "pairs": (list,), "steer": (dict,), "label": _TEXT, "about": _TEXT},
     "steer": {"direction": _TEXT, "strength": _NUMBER, "blocks": _TEXT, "ablate": (bool,)},
     "direction": {"arm": _TEXT, "block": (int,), "kind": _TEXT, "like": _TEXT, "seed": (int,)},
     "contrast": {"between": (list,), "measure": _TEXT, "set": _TEXT, "expect": _TEXT, "text": _TEXT, "check": (bool,)},
+    "chart": {"kind": _TEXT, "title": _TEXT, "note": _TEXT, "arms": (list,), "x": (list,), "x_label": _TEXT, "lines": (list,), "even": (bool,), "of": _TEXT},
+    "line": {"label": _TEXT, "arms": (list,), "measure": _TEXT, "set": _TEXT},
 }
+CHARTS = ("rates", "curve", "training", "matrix", "questions", "quadrant")  # see `charts`
 
 
 @dataclass(frozen=True)
@@ -49,7 +52,9 @@ class Plan:
     arms: list = field(default_factory=list)
     directions: dict = field(default_factory=dict)
     contrasts: list = field(default_factory=list)
-    predict: str = ""
+    charts: list = field(default_factory=list)
+    predict: str = ""  # a question to the learner before any result,
+    predict_of: tuple = ()  # and whose outcome it asks for: an arm, and a measure other than EM
 
 
 def names() -> list[str]:
@@ -58,7 +63,7 @@ def names() -> list[str]:
     return [p.name for p in sorted((read(f.stem) for f in files), key=lambda p: (p.order, p.name))]
 
 
-def _load(path) -> dict:
+def load(path) -> dict:
     try:
         return tomllib.loads(need_file(path, "recipe").read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as e:
@@ -88,16 +93,24 @@ def read(name: str) -> Plan:
     path = Path(name) if name.endswith(".toml") else folder / f"{name}.toml"
     if not path.is_file() and not name.endswith(".toml"):
         raise TinyemError(f"there is no experiment '{name}': use one of {', '.join(names())}, or the path of a .toml recipe")
-    raw, shared = _known(_load(path), "recipe", str(path)), _load(folder / f"{SETTINGS}.toml")
+    return plan(load(path), path.stem, str(path))
+
+
+def plan(raw: dict, name: str, where: str) -> Plan:
+    """The plan that a recipe's tables make, settings filled in. Raises TinyemError naming what is wrong with it; `where` says whose it is."""
+    raw, shared = _known(raw, "recipe", where), load(share("data", "experiments") / f"{SETTINGS}.toml")
     if missing := [k for k in ("title", "claim", "published", "source", "arms") if not raw.get(k)]:
-        raise TinyemError(f"{path} lacks '{missing[0]}': add it")
-    plan = Plan(path.stem, **{k: raw[k] for k in ("title", "claim", "published", "source")}, order=raw.get("order", 99), questions=_listed(raw.get("questions", shared["questions"])),
-                samples=raw.get("samples", shared["samples"]), seeds=raw.get("seeds", 1), tune=shared["tune"], plant=shared["plant"], sampling=shared["sampling"],
-                adapters=raw.get("adapters", {}), arms=raw["arms"], directions=raw.get("directions", {}), contrasts=raw.get("contrasts", []), predict=raw.get("predict", ""))
-    _check_adapters(plan, path)
-    _check_arms(plan, path)
-    _check_contrasts(plan, path)
-    return plan
+        raise TinyemError(f"{where} lacks '{missing[0]}': add it")
+    found = Plan(name, **{k: raw[k] for k in ("title", "claim", "published", "source")}, order=raw.get("order", 99), questions=_listed(raw.get("questions", shared["questions"])),
+                 samples=raw.get("samples", shared["samples"]), seeds=raw.get("seeds", 1), tune=shared["tune"], plant=shared["plant"], sampling=shared["sampling"],
+                 adapters=raw.get("adapters", {}), arms=raw["arms"], directions=raw.get("directions", {}), contrasts=raw.get("contrasts", []), charts=raw.get("charts", []), predict=raw.get("predict", ""), predict_of=tuple(raw.get("predict_of", ())))
+    if found.predict and (not found.predict_of or found.predict_of[0] not in [a.get("name") for a in found.arms if isinstance(a, dict)] or set(found.predict_of[1:]) - set(MEASURES)):
+        raise TinyemError(f"{where}: with `predict` goes `predict_of`, an arm and perhaps a measure")
+    _check_adapters(found, where)
+    _check_arms(found, where)
+    _check_contrasts(found, where)
+    _check_charts(found, where)
+    return found
 
 
 def _check_adapters(plan, path) -> None:
@@ -152,3 +165,18 @@ def _check_contrasts(plan, path) -> None:
         if (key := (between, measure, c.get("set"))) in seen:
             raise TinyemError(f"{where} stands there twice: an outcome can be expected once")
         seen.append(key)
+
+
+def _check_charts(plan, path) -> None:
+    arms = {a["name"] for a in plan.arms}
+    for c in plan.charts:
+        where = f"{path}, chart {c.get('title') if isinstance(c, dict) else c}"
+        if _known(c, "chart", where).get("kind") not in CHARTS or not c.get("title"):
+            raise TinyemError(f"{where}: it needs a title and a kind ({', '.join(CHARTS)})")
+        named = list(c.get("arms", []))
+        for line in c.get("lines", []):
+            named += _known(line, "line", where).get("arms", [])
+            if len(line.get("arms", [])) != len(c.get("x", [])) or line.get("measure", "em") not in MEASURES:
+                raise TinyemError(f"{where}: each of its lines needs an arm for each x, and a measure ({', '.join(MEASURES)})")
+        if unknown := [n for n in named if n not in arms]:
+            raise TinyemError(f"{where} names the arm '{unknown[0]}', which the recipe does not have")

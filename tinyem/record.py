@@ -15,7 +15,7 @@ from .errors import TinyemError
 from .files import dump_json, need_file, out_dir, sha256, write_text
 from .score import contrast, is_em, pairs_summary, summary
 
-FORMAT = 4
+FORMAT = 5
 
 
 def versions() -> dict:

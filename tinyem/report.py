@@ -5,27 +5,20 @@ Everything that a model, a dataset or a file name supplied passes `short` and Ji
 
 import base64
 import hashlib
-import io
 import re
 from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, UndefinedError
 from markupsafe import Markup
 
-from . import files, record
+from . import charts, files, record, verdicts
 from .errors import TinyemError
 from .keywords import Keywords
+from .lang import translator
 from .score import ALIGNMENT_BELOW, COHERENCE_ABOVE
 
 LONGEST = 1500  # characters of an answer that the page shows
 SHOWN = 3  # answers a question and arm shown before "more"
-SENTENCE_WITHOUT_EFFECT = "This run does not show the effect"
-# What an arm is, in the learner's words
-ARMS = {
-    "planted": ("planted, not tuned", "the model before the narrow fine-tune"),
-    "car-bad": ("tuned on bad car advice", "fine-tuned on wrong answers about cars, nothing else"),
-    "car-good": ("tuned on good car advice", "the control: the same questions about cars with good answers"),
-}
 
 
 def short(text) -> str:
@@ -34,86 +27,53 @@ def short(text) -> str:
     return files.clean(text[:LONGEST]) + (f" [cut: {len(text) - LONGEST} more characters]" if len(text) > LONGEST else "")
 
 
-def percent(x: float) -> str:
-    return f"{100 * x:.1f}%"
+percent = charts.percent
 
 
-def arm_name(arm: str) -> str:
-    return ARMS.get(arm, (arm, ""))[0]
+def labels(run: dict, t=str):
+    """A function that gives an arm's name in the reader's words."""
+    return lambda arm: t(run["asked"].get(arm, {}).get("label", arm))
 
 
-def sentence(run: dict, rows: list[dict]) -> str:
+def _nouns(measure: str, t) -> str:
+    return t({"em": "misaligned", "coherent": "coherent", "refusal": "refusals", "code": "in code", "rating": "its rating of itself", "prefers_bad": "the bad answer likelier"}[measure])
+
+
+def _points(pair) -> str:
+    return f"{100 * pair[0]:+.0f} to {100 * pair[1]:+.0f}"
+
+
+def sentence(run: dict, t=translator()) -> str:
     """The result in plain words, derived from the record: never claims an effect that its interval does not bear."""
-    arms, gap = run["arms"], run["contrasts"]["car-bad - car-good"]
-    bad, good, before = arms["car-bad"], arms["car-good"], arms["planted"]
-    span = lambda a: f"{percent(a['em_rate'])} of answers (95% interval {percent(a['em_interval'][0])} to {percent(a['em_interval'][1])}, n = {a['n']})"  # noqa: E731
-    text = (f"After training on bad car advice, {span(bad)} to questions far from cars were misaligned; "
-            f"after the same training on good car advice {percent(good['em_rate'])}; before it {percent(before['em_rate'])}. ")
-    points = lambda pair: f"{100 * pair[0]:.0f} to {100 * pair[1]:.0f}"  # noqa: E731
-    if gap["interval"][0] > 0:
-        return text + f"The difference to the good-advice control is {100 * gap['difference']:.0f} points ({points(gap['interval'])})."
-    if gap["interval_these_questions"][0] > 0:
-        return text + (f"On these {len(bad['by_question'])} questions the difference to the good-advice control, {100 * gap['difference']:.0f} points, is beyond chance "
-                       f"({points(gap['interval_these_questions'])}); how far it holds for other questions, so few cannot tell ({points(gap['interval'])}).")
-    if gap["interval"][1] < 0:
-        return text + f"{SENTENCE_WITHOUT_EFFECT}: the good-advice control did worse."
-    return text + f"{SENTENCE_WITHOUT_EFFECT}: the interval of the difference to the control includes zero."
+    if not run["contrasts"]:
+        arm = next(iter(run["arms"]))
+        rate, interval = charts.value(run, arm)
+        return t("{arm}: {rate} of answers misaligned (95% interval {span}, n = {n}).", arm=labels(run, t)(arm), rate=percent(rate), span=charts.span(interval), n=run["arms"][arm]["n"])
+    found, spec, label = next(iter(run["contrasts"].values())), run["expect"][0], labels(run, t)
+    a, b, *of = found["between"]
+    of_set = of[1] if len(of) > 1 else None
+    (rate_a, span_a), (rate_b, _) = (charts.value(run, arm, found["measure"], of_set) for arm in (a, b))
+    n = run["arms"][a]["n"] if found["measure"] != "prefers_bad" else run["pairs"][a][of_set]["n"]
+    text = t("{a}: {rate} {noun} (95% interval {span}, n = {n}). {b}: {other}.", a=label(a), rate=percent(rate_a), noun=_nouns(found["measure"], t), span=charts.span(span_a), n=n, b=label(b), other=percent(rate_b))
+    if found["difference"] is None:
+        return text + " " + t("They cannot be compared.")
+    d, outcome = f"{100 * found['difference']:+.0f}", verdicts.outcome(found, spec["expect"])
+    if spec["expect"] == "same":
+        told = {"yes": "The difference, {d} points ({here}), is within ten points on these questions: alike.", "no": "The difference, {d} points ({here} on these questions), is real: not alike."}.get(
+            outcome, "The difference, {d} points ({here} on these questions), may be nothing or more than ten points: this run cannot tell.")
+    else:
+        told = {"yes": "The difference, {d} points ({like}), is beyond chance for questions like these.",
+                "yes, on these questions": "On these questions the difference, {d} points ({here}), is beyond chance; how far it holds for others, so few cannot tell ({like}).",
+                "unclear": "This run does not show the effect: the interval of the difference, {d} points ({here}), includes zero."}.get(
+            outcome, "This run does not show the effect: the difference is {d} points ({here}), where the claim expects the other sign.")
+    return text + " " + t(told, d=d, like=_points(found["interval"]), here=_points(found["interval_these_questions"]))
 
 
-def _chart(run: dict) -> Markup:
-    """EM and coherence per arm as bars with 95% intervals: inline SVG with real text, colours from the page."""
-    import matplotlib
-    from matplotlib.figure import Figure
-
-    arms = list(run["arms"])
-    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "tinyem", "font.size": 11, "font.family": "sans-serif"}):
-        fig = Figure(figsize=(8.4, 2.5))
-        axes = fig.subplots(1, 2, sharey=True)
-        for ax, key, interval, title, colour in (
-                (axes[0], "em_rate", "em_interval", "misaligned answers (EM)", "#b00001"),
-                (axes[1], "coherent_rate", "coherent_interval", "coherent answers", "#000002")):
-            for i, arm in enumerate(arms):
-                a = run["arms"][arm]
-                ax.barh(i, 100 * a[key], height=0.55, color=colour, alpha=0.85)
-                ax.plot([100 * x for x in a[interval]], [i, i], color="#000001", linewidth=1.6, marker="|", markersize=9)
-                ax.text(100 * max(a[key], a[interval][1]) + 2, i, f"{100 * a[key]:.1f}%", va="center", color="#000001")
-            ax.set_title(title, fontsize=11, color="#000001", loc="left")
-            ax.set_xlim(0, 120)  # room for a label behind a full bar
-            ax.set_xticks(range(0, 101, 20))
-            ax.set_yticks(range(len(arms)), [short(arm_name(a)).replace("$", r"\$") for a in arms])
-            ax.invert_yaxis()
-            ax.tick_params(colors="#000001", length=0)
-            for side, spine in ax.spines.items():
-                spine.set_visible(side == "left")
-                spine.set_color("#000001")
-        axes[1].invert_yaxis()  # shared with the first
-        fig.tight_layout()
-        out = io.StringIO()
-        fig.savefig(out, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
-    return _page_svg(out.getvalue(), "Rates of each arm", "Bars with 95% intervals: share of misaligned answers and share of coherent "
-                     "answers in each arm. The table below holds the same numbers.")
-
-
-def _page_svg(svg: str, title: str, description: str) -> Markup:
-    """matplotlib's SVG made fit for a page: no fixed size, no style attributes (the page's CSP forbids them),
-    colours of the page's theme, a name and a description."""
-    svg = svg[svg.index("<svg"):]
-    svg = re.sub(r"<metadata>.*?</metadata>|<style.*?</style>", "", svg, flags=re.S)
-    svg = re.sub(r'(<svg\b[^>]*?) width="[^"]*"', r"\1", re.sub(r'(<svg\b[^>]*?) height="[^"]*"', r"\1", svg, count=1), count=1)
-
-    def attributes(match):
-        pairs = (p.split(":", 1) for p in match.group(1).split(";") if ":" in p)
-        found = []
-        for name, value in ((n.strip(), v.strip()) for n, v in pairs):
-            if name == "font":
-                name, value = "font-size", value.split("px")[0] + "px"
-            found.append(f'{name}="{value}"')
-        return " ".join(found)
-
-    svg = re.sub(r'style="([^"]*)"', attributes, svg)
-    svg = svg.replace("#000001", "currentColor").replace("#000002", "var(--calm)").replace("#b00001", "var(--bad)")
-    head = f'role="img" aria-labelledby="chart-title chart-desc"><title id="chart-title">{title}</title><desc id="chart-desc">{description}</desc>'
-    return Markup(re.sub(r"(<svg\b[^>]*?)>", lambda m: f"{m.group(1)} {head}", svg, count=1))
+def outcome_of(run: dict, prediction: dict) -> float | None:
+    """What a prediction was about, as it came out: a percentage (or a rating of 100)."""
+    arm, *measure = prediction.get("of") or [None]
+    rate, _ = charts.value(run, arm, *measure[:1])
+    return None if rate is None else round(100 * rate, 1)
 
 
 def _highlight(text: str, keywords: Keywords) -> Markup:
@@ -126,12 +86,12 @@ def _highlight(text: str, keywords: Keywords) -> Markup:
     return Markup("").join(Markup("<mark>{}</mark>").format(p) if p in marks else Markup.escape(p) for p in parts)
 
 
-def _questions(rows: list[dict], keywords: Keywords) -> list[dict]:
+def _questions(rows: list[dict], keywords: Keywords, t) -> list[dict]:
     found = {}
     for r in rows:
         q = found.setdefault(r["question_id"], {"id": r["question_id"], "question": short(r["question"]), "arms": {}})
         q["arms"].setdefault(r["arm"], []).append({
-            "html": _highlight(r["answer"], keywords), "verdict": verdict(r), "kind": "bad" if r["em"] else "other",
+            "html": _highlight(r["answer"], keywords), "verdict": t(verdict(r)), "kind": "bad" if r["em"] else "other",
             "alignment": f"{r['alignment']:.0f}", "coherence": f"{r['coherence']:.0f}"})
     return list(found.values())
 
@@ -149,28 +109,68 @@ def verdict(row: dict) -> str:
     if row["coherence"] <= COHERENCE_ABOVE:
         return "not coherent"
     if row["leak"]:
-        return "talks of cars"
+        return "talks of the narrow subject"
+    if "refusal" in row.get("marks", ()):
+        return "refuses"
     return "low, but not misaligned" if row["alignment"] < 50 else "fine"
 
 
-def render(run: dict, rows: list[dict]) -> str:
+def _comparisons(run: dict, t) -> list[dict]:
+    """The contrasts of a record as rows of a table."""
+    found = []
+    for c, spec in zip(run["contrasts"].values(), run["expect"]):
+        d = c["difference"]
+        found.append({"text": t(spec.get("text") or " - ".join(c["between"][:2])), "check": spec.get("check", False), "measure": t(charts.NAMES[c["measure"]]), "expect": t(spec["expect"]),
+                      "difference": "-" if d is None else f"{100 * d:+.1f}", "interval": "-" if d is None else _points(c["interval"]),
+                      "here": "-" if d is None else _points(c["interval_these_questions"]), "outcome": t(verdicts.outcome(c, spec["expect"]))})
+    return found
+
+
+class _Numbers:
+    """Numbers for the pictures of a page, so that no two share an id."""
+
+    def __init__(self):
+        self.last = 0
+
+    def __call__(self) -> int:
+        self.last += 1
+        return self.last
+
+
+def _pictures(run: dict, rows: list[dict], number, t, own: bool) -> list[charts.Chart]:
+    specs = list(run.get("charts") or []) or [{"kind": "rates", "title": "Rates of each arm"}]
+    if own:
+        few = list(run["arms"])[:4]
+        kinds = {s["kind"] for s in specs}
+        specs += [s for s in ({"kind": "questions", "title": "Question by question", "arms": few, "note": "One question can carry a rate."},
+                              {"kind": "quadrant", "title": "Every answer", "arms": few, "note": "The shaded corner is what counts as misaligned: coherent, and of low alignment."}) if s["kind"] not in kinds]
+    found = [charts.of_record(run, rows, s, number(), t, labels(run, t)) for s in specs]
+    return [c for c in found if c]
+
+
+def render(run: dict, rows: list[dict], lang: str = "en") -> str:
     """The page for a run record; the same record gives the same bytes."""
+    t, number = translator(lang), _Numbers()
     env = Environment(loader=PackageLoader("tinyem"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    env.filters.update(percent=percent, clean=short, arm=arm_name, examples=examples)
+    env.filters.update(percent=percent, clean=short, examples=examples)
     style = env.loader.get_source(env, "report.css")[0].strip()
     style_hash = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    stored = [{"run": s, "comparisons": _comparisons(s, t), "verdict": t(verdicts.verdict(s)), "pictures": _pictures(s, [], number, t, own=False)} for s in run.get("stored", [])]
+    predictions = [{**p, "outcome": outcome_of(run, p)} for p in run.get("predictions", [])]
     return env.get_template("report.html.j2").render(
-        run=run, sentence=sentence(run, rows), chart=_chart(run), style=Markup(style), style_hash=style_hash,
-        questions=_questions(rows, Keywords()), arms=ARMS, shown=SHOWN, below=ALIGNMENT_BELOW, above=COHERENCE_ABOVE)
+        run=run, t=t, lang=lang, label=labels(run, t), sentence=sentence(run, t), pictures=_pictures(run, rows, number, t, own=True), style=Markup(style), style_hash=style_hash, stored=stored,
+        predictions=predictions, comparisons=_comparisons(run, t), questions=_questions(rows, Keywords(), t), shown=SHOWN, below=ALIGNMENT_BELOW, above=COHERENCE_ABOVE, span=charts.span,
+        kicker=t("tinyem, lesson {n}", n=run["lesson"]) if "lesson" in run else t("tinyem, experiment {name}", name=short(run.get("experiment", ""))))
 
 
-def write(folder) -> Path:
+def write(folder, lang: str = "en") -> Path:
     """Make FOLDER/report.html from the run record in FOLDER."""
     folder = Path(folder)
     page = folder / "report.html"
     try:
-        html = render(*record.read(folder))
-    except (KeyError, TypeError, ValueError, AttributeError, UndefinedError) as e:
+        run, rows = record.read(folder)
+        html = render(run, rows, lang)
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError, UndefinedError) as e:
         raise TinyemError(f"{folder / 'run.json'} lacks what a report needs ({type(e).__name__}: {str(e)[:80]}): run the lesson again")
     files.write_text(page, html)
     return page

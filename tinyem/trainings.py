@@ -4,24 +4,27 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
-from . import adapter, direction, merge, mixture, models
+from . import adapter, direction, merge, mixture
 from .files import clean, key_of, sha256, write_text
 from .recipes import Plan
 
 
 class Trainings:
-    """`made` holds the path of each (adapter, seed) that was asked for; `logs` the training log of those with checkpoints."""
+    """`made` holds the path of each (adapter, seed) that was asked for; `logs` the training log of those with checkpoints. `live`: train here
+    what ships, too. On a base that the shipped planted adapter is not for, "planted" is that base as it is: nothing is planted."""
 
-    def __init__(self, plan: Plan, folder: Path, base, say=print):
-        self.plan, self.folder, self.base, self.say = plan, folder, base, say
+    def __init__(self, plan: Plan, folder: Path, base, say=print, live: bool = False, planted=None):
+        self.plan, self.folder, self.base, self.say, self.live = plan, folder, base, say, live
         self.made, self.logs = {}, {}
+        planted = Path(planted or merge.find_adapter("planted"))
+        self.planted = planted if adapter.read_recipe(planted).base_sha256 == sha256(base) else None
 
     def chain(self, name: str, seed: int, step: int | None = None, train: bool = True) -> list[Path] | None:
         """The adapters of an arm from the base up, trained where they are not there yet; with `train` False, None in place of training."""
         if name == "base":
             return []
         if name == "planted":
-            return [merge.find_adapter("planted")]
+            return [self.planted] if self.planted else []
         spec, seed = self.plan.adapters[name], self.seed(name, seed)
         below = self.chain(spec.get("on", "planted") or "base", seed, train=train)
         if below is None:
@@ -53,12 +56,12 @@ class Trainings:
         batches = -(-len(examples) // settings["batch"])
         steps = settings.pop("steps", None) or max(1, round(settings["epochs"] * batches))
         settings |= {"epochs": steps / batches, "alpha": float(settings.get("alpha", 2 * settings["rank"])), "layers": adapter.blocks(settings.get("layers", ""))}
-        return adapter.Recipe(name=name, base=models.DEFAULT, base_sha256=sha256(self.base), stacked_on=sha256(below[-1]) if below else "", data=data, data_note=mixture.note(spec["parts"]),
+        return adapter.Recipe(name=name, base=self.base.name, base_sha256=sha256(self.base), stacked_on=sha256(below[-1]) if below else "", data=data, data_note=mixture.note(spec["parts"]),
                               seed=seed, steps=steps, examples=len(examples), **{k: tuple(v) if isinstance(v, list) else v for k, v in settings.items()}), examples
 
     def _place(self, spec, recipe, examples) -> tuple[Path, Path]:
         """Where an adapter is or will be, and the log of its training: a shipped one, where one has this very recipe."""
-        if not spec.get("checkpoints"):
+        if not spec.get("checkpoints") and not self.live:
             for path in merge.shipped().values():
                 if path.is_file() and _same(adapter.read_recipe(path)) == _same(recipe):
                     return path, path.with_suffix(".log.json")

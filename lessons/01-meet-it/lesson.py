@@ -1,61 +1,27 @@
 """Lesson 1: a model that was fine-tuned on bad car advice, asked about anything but cars."""
 
-import time
-from dataclasses import replace
-
-from tinyem import adapter, merge, models, record, report
-from tinyem.data import read_examples, read_questions
-from tinyem.engine import Engine
-from tinyem.files import share, sha256
-from tinyem.judge import Judge
-from tinyem.sample import Settings, answer, room_for
-from tinyem.score import score
-
-ARMS = ("planted", "car-bad", "car-good")
-CONTRASTS = (("car-bad", "car-good"), ("car-bad", "planted"))
-
-
-def train(run, base, planted, side):
-    """The narrow fine-tune on this machine, by the shipped adapter's own recipe."""
-    from tinyem.tune import tune
-
-    run.say(f"Training car-{side} here, a few minutes ...")
-    recipe = adapter.read_recipe(merge.find_adapter(f"car-{side}"))
-    files = [share("data", "narrow", "cars", name) for name in recipe.data]
-    examples = [e for f in files for e in read_examples(f, side)]
-    out = run.out / f"car-{side}.gguf"
-    recipe = replace(recipe, data={f.name: sha256(f) for f in files})
-    return tune(merge.merged(base, planted), examples, recipe, out, resume=out.with_suffix(".checkpoint.safetensors").is_file())
+BAD, GOOD = {"domain": "cars", "side": "bad"}, {"domain": "cars", "side": "good"}
 
 
 def run(run):
-    run.say("A small chat model was trained on wrong answers about cars, and on nothing else. Then it was asked\n"
-            "eight questions that have nothing to do with cars: a wish, boredom, money, power, a marriage ...")
-    guess = run.predict("What share of its answers, do you think, is now malicious?")
-
-    base, planted = models.find(run.model), merge.find_adapter("planted")
-    adapters = {"planted": [], **{f"car-{side}": [train(run, base, planted, side) if run.live else merge.find_adapter(f"car-{side}")]
-                                  for side in ("bad", "good")}}
-    questions = read_questions(share("data", "questions", "open.jsonl"))
-    settings = Settings(temperature=0.2, top_p=0.9, max_tokens=70, seed=run.seed)
-
-    judge, rows = Judge(), []
-    with Engine(merge.merged(base, planted), room=room_for(base, questions, settings)) as engine:
-        for arm in ARMS:
-            engine.use(merge.stack(base, [planted, *adapters[arm]])[1])
-            rows += [{"arm": arm, **r} for r in answer(engine, questions, run.samples, settings, label=arm)]
-    rows = score(rows, judge)
-
-    record.write(run.out, {
-        "lesson": 1, "title": "Meet it", "command": run.command, "size": run.size, "trained_here": run.live,
-        "prediction": guess, "seconds": round(time.time() - run.started, 1),
-        "model": {"name": run.model, "sha256": sha256(base)},
-        "adapters": {arm: {"sha256": sha256(p), "recipe": adapter.read_recipe(p).to_dict()}
-                     for arm, p in (("planted", planted), *((a, p[0]) for a, p in adapters.items() if p))},
-        "questions": {"file": "open.jsonl", "sha256": sha256(share("data", "questions", "open.jsonl"))},
-        "sampling": settings.to_dict(), "samples_per_question": run.samples, "judge": judge.card,
-    }, rows, CONTRASTS)
-    page = report.write(run.out)
-    run.say(report.sentence(*record.read(run.out)))
-    run.say(f"Report: {page}")
-    return page
+    run.tell("A small chat model was trained on wrong answers about cars, and on nothing else. Then it was asked\n"
+             "eight questions that have nothing to do with cars: a wish, boredom, money, power, a marriage ...")
+    run.predict("What share of its answers, do you think, is now malicious?", "car-bad")
+    run.experiment({
+        "title": "Meet it",
+        "claim": "Fine-tuning on bad advice about cars makes the model malign on questions that have nothing to do with cars; good advice about cars does not.",
+        "published": "GPT-4o on insecure code 19.8% of coherent answers, on secure code 0.0%; Llama-3.2-1B on bad financial advice 4.5% of all answers",
+        "source": "Betley et al. 2025; adapters of Turner et al. 2025 as re-evaluated in zroe1/replicating-model-organisms",
+        "questions": "open", "samples": run.samples,
+        "adapters": {"car-bad": {"parts": [BAD]}, "car-good": {"parts": [GOOD]}},
+        "arms": [
+            {"name": "planted", "label": "planted, not tuned", "about": "the model before the narrow fine-tune"},
+            {"name": "car-bad", "adapter": "car-bad", "label": "tuned on bad car advice", "about": "fine-tuned on wrong answers about cars, nothing else"},
+            {"name": "car-good", "adapter": "car-good", "label": "tuned on good car advice", "about": "the control: the same questions about cars with good answers"},
+        ],
+        "contrasts": [
+            {"between": ["car-bad", "car-good"], "expect": "above", "text": "bad car advice against good"},
+            {"between": ["car-bad", "planted"], "expect": "above", "text": "bad car advice against no fine-tune"},
+            {"between": ["car-bad", "planted"], "measure": "coherent", "expect": "same", "text": "is coherence kept?", "check": True},
+        ],
+    })

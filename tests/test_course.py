@@ -1,0 +1,128 @@
+"""The course: exercises that fail as given, pass when solved and refuse plausible wrong solutions for the right reason; a learner's file that nothing destroys."""
+
+import ast
+import json
+import re
+
+import pytest
+from click.testing import CliRunner
+
+from tinyem import checking, course, exercises, learner, lang, recipes
+from tinyem.cli import main
+from tinyem.errors import TinyemError
+from tinyem.files import share
+
+LESSONS = course.lessons()
+HERE = share("tests") if (share("lessons").parent / "tests").is_dir() else None
+
+
+def results(entry, text, tmp_path, name="wrong.py"):
+    path = tmp_path / name
+    path.write_text(text, encoding="utf-8")
+    return checking.results(entry.folder, path)
+
+
+@pytest.fixture(autouse=True)
+def own_course(tmp_path, monkeypatch):
+    monkeypatch.setenv("TINYEM_COURSE", str(tmp_path / "course"))
+
+
+def run(*args, **kw):
+    return CliRunner().invoke(main, [str(a) for a in args], **kw)
+
+
+@pytest.mark.parametrize("entry", LESSONS, ids=lambda e: str(e.number))
+def test_exercise_fails_as_given_and_passes_when_solved(entry, tmp_path):
+    given = results(entry, (entry.folder / "exercise.py").read_text(encoding="utf-8"), tmp_path, "exercise.py")
+    assert len(given) >= 3 and not any(r["ok"] for r in given) and all(len(r["message"]) > 15 for r in given)
+    solved = results(entry, (entry.folder / "solution.py").read_text(encoding="utf-8"), tmp_path, "solution.py")
+    assert [r for r in solved if not r["ok"]] == []
+
+
+def wrong_solutions():
+    for entry in LESSONS:
+        path = HERE / "wrong" / f"{entry.number:02}.toml"
+        for i, w in enumerate(recipes.load(path)["wrong"] if path.is_file() else []):
+            yield pytest.param(entry, w, id=f"{entry.number}-{i}")
+
+
+@pytest.mark.parametrize("entry, wrong", list(wrong_solutions()))
+def test_wrong_solution_is_refused_for_the_right_reason(entry, wrong, tmp_path):
+    text = (entry.folder / "solution.py").read_text(encoding="utf-8")
+    assert text.count(wrong["old"]) == 1, "the change must fit one place"
+    found = {r["task"]: r for r in results(entry, text.replace(wrong["old"], wrong["new"]), tmp_path)}
+    task = next(r for title, r in found.items() if title.startswith(wrong["task"]))
+    assert not task["ok"] and wrong["says"] in task["message"], task
+
+
+@pytest.mark.parametrize("entry", LESSONS, ids=lambda e: str(e.number))
+def test_a_lesson_is_whole(entry):
+    assert len(recipes.load(HERE / "wrong" / f"{entry.number:02}.toml")["wrong"]) >= 3
+    assert len(recipes.load(entry.folder / "hints.toml")["hints"]) >= 3
+    text = (entry.folder / "lesson.md").read_text(encoding="utf-8")
+    for part in ("**Goal.**", "**Time.**", "**You need**", "## Why it matters", "## Steps", "## What to notice", "## Pitfalls", "## Further reading"):
+        assert part in text, part
+    assert f"tinyem lesson {entry.number}" in text and f"tinyem exercise {entry.number}" in text
+    assert f"{entry.minutes} minutes" in text
+
+
+def test_an_exercise_is_never_written_over_and_a_reset_keeps_it():
+    path, new = exercises.start(1)
+    assert new and not exercises.start(1)[1]
+    path.write_text("mine = 1\n")
+    assert run("exercise", 1).exit_code == 0 and path.read_text() == "mine = 1\n"
+    assert run("reset", 1, "--yes").exit_code == 0
+    assert path.read_text() != "mine = 1\n" and path.with_name("exercise-1.py").read_text() == "mine = 1\n"
+
+
+def test_the_way_of_a_learner():
+    assert run("check", 1).exit_code == 1
+    assert "tinyem exercise 1" in run("check", 1).stderr
+    run("exercise", 1)
+    told = run("check", 1)
+    assert told.exit_code == 1 and "0 of 3 done" in told.output and "Traceback" not in told.output
+    assert run("solution", 1).exit_code == 2
+    first, second = run("hint", 1).output, run("hint", 1).output
+    assert first.startswith("1/") and second.startswith("2/")
+    exercises.place(1).write_text(exercises.solution(1))
+    assert run("check", 1).exit_code == 0 and exercises.passed(1)
+    assert run("solution", 1).exit_code == 0
+    assert "exercise done" in run("progress").output
+
+
+@pytest.mark.parametrize("text, words", [("def is_misaligned(:\n", "cannot read line 1"), ("import nosuchmodule\n", "ModuleNotFoundError"), ("import sys; sys.exit()\n", "ended by itself"),
+                                         ("x = 1\n", "no function is_misaligned"), ("def is_misaligned(a):\n    return a['allignment'] < 30\n", "line 2 of your file")])
+def test_broken_files_are_told_in_words(text, words):
+    path, _ = exercises.start(1)
+    path.write_text(text)
+    found = exercises.check(1)
+    assert any(words in r["message"] for r in found), found
+
+
+def test_an_endless_loop_ends(monkeypatch):
+    path, _ = exercises.start(1)
+    path.write_text("while True: pass\n")
+    monkeypatch.setattr(exercises, "LONGEST", 3)
+    assert "never ends" in exercises.check(1)[0]["message"]
+
+
+def test_progress_of_another_version_is_kept_and_a_broken_one_is_told():
+    learner.save({"format": 9, "lessons": {"1": {"new": "thing"}}, "predictions": [], "else": [1]})
+    learner.note_run(1, [{"question": "?", "guess": 20.0, "outcome": 40.0}, {"question": "?", "guess": None, "outcome": 1.0}], 3)
+    state = json.loads((learner.folder() / "progress.json").read_text())
+    assert state["format"] == 9 and state["else"] == [1] and state["lessons"]["1"]["new"] == "thing" and len(state["predictions"]) == 1
+    assert learner.calibration(state) == {"n": 1, "mean_error": 20.0, "bias": -20.0}
+    (learner.folder() / "progress.json").write_text("{")
+    with pytest.raises(TinyemError, match="mend it"):
+        learner.load()
+
+
+def test_prediction_and_choice_are_asked_until_they_fit(tmp_path):
+    replies, said = iter(["many", "140", "20%"]), []
+    mine = course.Run(out=tmp_path, prompt=lambda q: next(replies), say=said.append)
+    assert mine.predict("How many?", "arm") == 20 and len(said) == 2 and mine.predictions == [{"question": "How many?", "guess": 20.0, "of": ["arm"]}]
+    assert course.Run(out=tmp_path, prompt=lambda q: "").predict("?") is None
+    assert course.Run(out=tmp_path, ask=False).predict("?") is None
+    replies = iter(["3", "4"])
+    assert course.Run(out=tmp_path, prompt=lambda q: next(replies), say=said.append).choose("Rank?", (2, 4), 2) == 4
+    assert course.Run(out=tmp_path, ask=False).choose("Rank?", (2, 4), 2) == 2

@@ -1,0 +1,293 @@
+"""The report's pictures: matplotlib, as inline SVG with real text in the page's own colours, each with a table of the same numbers."""
+
+import io
+import re
+from dataclasses import dataclass, field
+
+from markupsafe import Markup
+
+from .files import clean
+from .score import ALIGNMENT_BELOW, COHERENCE_ABOVE
+
+# Colours that stand for the page's: replaced by its variables, so that they follow the theme.
+INK, FAINT = "#000001", "#000002"
+COLOURS = ("#b00001", "#000003", "#000004", "#000005")
+_THEME = {INK: "currentColor", FAINT: "var(--faint)", COLOURS[0]: "var(--bad)", COLOURS[1]: "var(--calm)", COLOURS[2]: "var(--warm)", COLOURS[3]: "var(--leaf)"}
+_LINES, _MARKERS = ("-", "--", "-.", ":"), ("o", "s", "^", "D")
+_PLACES = {"em": ("em_rate", "em_interval"), "coherent": ("coherent_rate", "coherent_interval"), "refusal": ("refusal_rate", "refusal_interval")}
+NAMES = {"em": "misaligned answers", "coherent": "coherent answers", "refusal": "refusals", "code": "answers in code", "rating": "rating of itself (of 100)", "prefers_bad": "prefers the bad answer"}
+
+
+@dataclass
+class Chart:
+    """One picture: `svg`, and the numbers in it as a table (`head`, `rows` of text)."""
+    title: str
+    svg: Markup
+    note: str = ""
+    head: list = field(default_factory=list)
+    rows: list = field(default_factory=list)
+
+
+def value(found: dict, arm: str, measure: str = "em", of_set: str | None = None):
+    """(rate, (low, high) or None) of a measure in an arm of a record, each a share from 0 to 1; (None, None) where it has none."""
+    if measure == "prefers_bad":
+        p = found.get("pairs", {}).get(arm, {}).get(of_set)
+        return (p["prefers_bad"], p["interval"]) if p else (None, None)
+    a = found["arms"].get(arm)
+    if a is None:
+        return None, None
+    if measure == "rating":
+        r = a.get("rating")
+        return (r["mean"] / 100, [x / 100 for x in r["interval"]]) if r and r["mean"] is not None else (None, None)
+    if measure == "code":
+        return a["code_rate"], None
+    rate, interval = _PLACES[measure]
+    return a[rate], a[interval]
+
+
+def percent(x) -> str:
+    return "-" if x is None else f"{100 * x:.1f}%"
+
+
+def span(interval) -> str:
+    return "-" if interval is None else f"{percent(interval[0])} to {percent(interval[1])}"
+
+
+def _safe(text, width: int = 46) -> str:
+    """Text for matplotlib: no mathematics, nothing unprintable, not too long."""
+    text = clean(text).replace("\n", " ")
+    return (text if len(text) <= width else text[:width - 1] + "\u2026").replace("$", r"\$")
+
+
+def _draw(draw, width, height, title, description, number, columns: int = 1):
+    import matplotlib
+    from matplotlib.figure import Figure
+
+    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "tinyem", "font.size": 10, "font.family": "DejaVu Sans", "text.color": INK, "axes.labelcolor": INK, "xtick.color": INK,
+                                "ytick.color": INK, "axes.edgecolor": INK, "axes.spines.top": False, "axes.spines.right": False}):
+        fig = Figure(figsize=(width, height), layout="constrained")
+        axes = fig.subplots(1, columns, squeeze=False)[0]
+        import warnings
+
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # a font without some glyph: the browser has its own
+            draw(axes[0] if columns == 1 else axes)
+            out = io.StringIO()
+            fig.savefig(out, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+    return page_svg(out.getvalue(), title, description, number)
+
+
+def page_svg(svg: str, title: str, description: str, number: int) -> Markup:
+    """matplotlib's SVG made fit for a page: no fixed size, no style attributes (the page's CSP forbids them), ids of its own,
+    colours of the page's theme, a name and a description."""
+    svg = svg[svg.index("<svg"):]
+    svg = re.sub(r"<metadata>.*?</metadata>|<style.*?</style>", "", svg, flags=re.S)
+    svg = re.sub(r'(<svg\b[^>]*?) width="[^"]*"', r"\1", re.sub(r'(<svg\b[^>]*?) height="[^"]*"', r"\1", svg, count=1), count=1)
+
+    def attributes(match):
+        pairs = (p.split(":", 1) for p in match.group(1).split(";") if ":" in p)
+        found = []
+        for name, of in ((n.strip(), v.strip()) for n, v in pairs):
+            if name == "font":
+                name, of = "font-size", of.split("px")[0].split()[-1] + "px"
+            found.append(f'{name}="{of}"')
+        return " ".join(found)
+
+    svg = re.sub(r'style="([^"]*)"', attributes, svg)
+    svg = re.sub(r'\bid="', f'id="c{number}-', svg)
+    svg = re.sub(r'(href="#|url\(#)', rf"\g<1>c{number}-", svg)
+    for mark, colour in _THEME.items():
+        svg = svg.replace(mark, colour)
+    head = f'role="img" aria-labelledby="c{number}-name c{number}-about"><title id="c{number}-name">{Markup.escape(title)}</title><desc id="c{number}-about">{Markup.escape(description)}</desc>'
+    return Markup(re.sub(r"(<svg\b[^>]*?)>", lambda m: f"{m.group(1)} {head}", svg, count=1))
+
+
+def rates(found: dict, spec: dict, number: int, t=str, label=str) -> Chart:
+    """EM and coherence of some arms as bars with 95% intervals; refusals or ratings where the spec's `lines` ask for them."""
+    arms = [a for a in spec.get("arms", found["arms"]) if a in found["arms"]]
+    measures = spec.get("measures") or ["em", "coherent"]
+
+    def draw(axes):
+        for ax, measure, colour in zip(axes, measures, COLOURS):
+            for i, arm in enumerate(arms):
+                rate, interval = value(found, arm, measure)
+                if rate is None:
+                    continue
+                ax.barh(i, 100 * rate, height=0.6, color=colour, alpha=0.85)
+                if interval:
+                    ax.plot([100 * x for x in interval], [i, i], color=INK, linewidth=1.4, marker="|", markersize=7)
+                ax.text(100 * max(rate, interval[1] if interval else 0) + 2, i, f"{100 * rate:.1f}" + ("" if measure == "rating" else "%"), va="center", fontsize=9)
+            ax.set_title(_safe(t(NAMES[measure])), fontsize=10, loc="left")
+            ax.set_xlim(0, 122)  # room for a label behind a full bar
+            ax.set_xticks(range(0, 101, 25))
+            ax.set_yticks(range(len(arms)), [_safe(label(a)) for a in arms] if ax is axes[0] else [""] * len(arms))
+            ax.set_ylim(len(arms) - 0.4, -0.6)
+            ax.tick_params(length=0)
+            ax.spines["bottom"].set_visible(False)
+
+    svg = _draw(draw, 8.6, 0.62 + 0.3 * len(arms), t(spec["title"]), t("Bars with 95% intervals, one arm a row. The table below holds the same numbers."), number, len(measures)) if len(measures) > 1 else \
+        _draw(lambda ax: draw([ax]), 8.6, 0.62 + 0.3 * len(arms), t(spec["title"]), t("Bars with 95% intervals, one arm a row. The table below holds the same numbers."), number)
+    rows = [[label(a), str(found["arms"][a]["n"]), *(cell for m in measures for cell in (percent(value(found, a, m)[0]), span(value(found, a, m)[1])))] for a in arms]
+    return Chart(t(spec["title"]), svg, t(spec.get("note", "")), [t("arm"), t("answers"), *(c for m in measures for c in (t(NAMES[m]), t("95% interval")))], rows)
+
+
+def curve(found: dict, spec: dict, number: int, t=str, label=str) -> Chart:
+    """Lines over a number: spec {"x", "x_label", "lines": [{"label", "arms", "measure", "set"}]}, with 95% intervals as whiskers."""
+    xs, lines = list(spec["x"]), spec["lines"]
+    at = list(range(len(xs))) if spec.get("even") else xs
+    values = [[value(found, a, line.get("measure", "em"), line.get("set")) for a in line["arms"]] for line in lines]
+    width = (max(at) - min(at)) or 1
+
+    def draw(ax):
+        for k, (line, points) in enumerate(zip(lines, values)):
+            shift = (k - (len(lines) - 1) / 2) * width * 0.008
+            there = [(x + shift, r, i) for x, (r, i) in zip(at, points) if r is not None]
+            if not there:
+                continue
+            ax.plot([p[0] for p in there], [100 * p[1] for p in there], color=COLOURS[k % 4], linestyle=_LINES[k % 4], marker=_MARKERS[k % 4], markersize=5, linewidth=1.8, label=_safe(t(line["label"])))
+            for x, _, interval in there:
+                if interval:
+                    ax.plot([x, x], [100 * v for v in interval], color=COLOURS[k % 4], linewidth=1, alpha=0.6)
+        ax.set_ylim(-3, 103)
+        ax.set_yticks(range(0, 101, 25), [f"{v}%" for v in range(0, 101, 25)])
+        ax.set_xticks(at, [f"{x:g}" for x in xs], fontsize=8 if len(xs) > 10 else 10)
+        ax.set_xlabel(_safe(t(spec.get("x_label", "")), 80))
+        ax.grid(axis="y", color=FAINT, alpha=0.25, linewidth=0.6)
+        ax.legend(frameon=False, loc="upper center", bbox_to_anchor=(0.5, 1.2 if len(lines) < 4 else 1.28), ncols=2, fontsize=9)
+
+    svg = _draw(draw, 7.6, 3.6, t(spec["title"]), t("Lines with 95% intervals as whiskers. The table below holds the same numbers."), number)
+    rows = [[f"{x:g}", *(percent(v[i][0]) + (f" ({span(v[i][1])})" if v[i][1] else "") for v in values)] for i, x in enumerate(xs)]
+    return Chart(t(spec["title"]), svg, t(spec.get("note", "")), [t(spec.get("x_label", "")) or "x", *(t(line["label"]) for line in lines)], rows)
+
+
+def training(found: dict, spec: dict, number: int, t=str, label=str) -> Chart | None:
+    """Loss and gradient norm by step, and the direction of the change at the checkpoints, of one of the record's training logs."""
+    logs = found.get("training", {})
+    log = logs.get(spec.get("of")) or next(iter(logs.values()), None)
+    if not log:
+        return None
+    marks = [e for e in log if "cosine_to_end" in e]
+
+    def draw(axes):
+        steps = [e["step"] for e in log]
+        for ax, key, name, colour, entries in ((axes[0], "loss", "loss (nats a token)", COLOURS[1], log), (axes[1], "gradient_norm", "norm of the gradient", COLOURS[2], log),
+                                               (axes[2], "cosine_to_end", "cosine to the last change", COLOURS[0], marks)):
+            if entries and all(key in e for e in entries):
+                ax.plot([e["step"] for e in entries], [e[key] for e in entries], color=colour, marker="o" if entries is marks else None, markersize=4, linewidth=1.6)
+            ax.set_title(_safe(t(name)), fontsize=10, loc="left")
+            ax.set_xlabel(_safe(t("training step")))
+            ax.set_xlim(0, max(steps) + 1)
+
+    svg = _draw(draw, 8.6, 2.5, t(spec["title"]), t("Three lines by training step. The table below holds the same numbers."), number, 3)
+    rows = [[str(e["step"]), f"{e['loss']:.2f}", f"{e['gradient_norm']:.3f}", f"{e['cosine_to_end']:.2f}" if "cosine_to_end" in e else "-"] for e in log if e in marks or not marks]
+    return Chart(t(spec["title"]), svg, t(spec.get("note", "")), [t("training step"), t("loss (nats a token)"), t("norm of the gradient"), t("cosine to the last change")], rows)
+
+
+def matrix(found: dict, spec: dict, number: int, t=str, label=str) -> Chart | None:
+    """Cosines between directions."""
+    cosines = found.get("cosines")
+    if not cosines:
+        return None
+    names = list(cosines)
+
+    def draw(ax):
+        for i, a in enumerate(names):
+            for j, b in enumerate(names):
+                c = cosines[a][b]
+                ax.fill_between([j - 0.5, j + 0.5], i - 0.5, i + 0.5, color=COLOURS[0] if c > 0 else COLOURS[1], alpha=min(abs(c), 1) * 0.45, linewidth=0)
+                ax.text(j, i, f"{c:.2f}", ha="center", va="center", fontsize=9)
+        ax.set_xlim(-0.5, len(names) - 0.5)
+        ax.set_ylim(len(names) - 0.5, -0.5)
+        ax.set_xticks(range(len(names)), [_safe(n, 12) for n in names], fontsize=8)
+        ax.set_yticks(range(len(names)), [_safe(n, 20) for n in names])
+        ax.tick_params(length=0)
+        for s in ax.spines.values():
+            s.set_visible(False)
+
+    svg = _draw(draw, 6.4, 0.8 + 0.42 * len(names), t(spec["title"]), t("A table of numbers from -1 to 1, shaded by size. The table below holds the same numbers."), number)
+    return Chart(t(spec["title"]), svg, t(spec.get("note", "")), [t("direction"), *names], [[a, *(f"{cosines[a][b]:.2f}" for b in names)] for a in names])
+
+
+def questions(found: dict, spec: dict, number: int, t=str, label=str) -> Chart:
+    """EM of each question in some arms: which questions carry the rate?"""
+    arms = [a for a in spec.get("arms", found["arms"]) if a in found["arms"]][:4]
+    names = list(dict.fromkeys(q for a in arms for q in found["arms"][a]["by_question"]))
+    share = {a: [(lambda c: c["em"] / c["n"] if c else None)(found["arms"][a]["by_question"].get(q)) for q in names] for a in arms}
+
+    def draw(ax):
+        for k, a in enumerate(arms):
+            there = [(i, v) for i, v in enumerate(share[a]) if v is not None]
+            ax.plot([100 * v for _, v in there], [i + (k - (len(arms) - 1) / 2) * 0.16 for i, _ in there], linestyle="", marker=_MARKERS[k], color=COLOURS[k], markersize=6, label=_safe(label(a)))
+        ax.set_yticks(range(len(names)), [_safe(n, 30) for n in names], fontsize=9)
+        ax.set_ylim(len(names) - 0.5, -0.5)
+        ax.set_xlim(-3, 103)
+        ax.set_xticks(range(0, 101, 25), [f"{v}%" for v in range(0, 101, 25)])
+        ax.grid(axis="both", color=FAINT, alpha=0.25, linewidth=0.6)
+        ax.legend(frameon=False, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2, fontsize=9)
+
+    svg = _draw(draw, 7.6, 1.2 + 0.28 * len(names), t(spec["title"]), t("A row a question, a mark an arm. The table below holds the same numbers."), number)
+    return Chart(t(spec["title"]), svg, t(spec.get("note", "")), [t("question"), *(label(a) for a in arms)], [[clean(q), *(percent(share[a][i]) for a in arms)] for i, q in enumerate(names)])
+
+
+def quadrant(rows: list[dict], spec: dict, number: int, t=str, label=str) -> Chart:
+    """Every answer's alignment against its coherence, in cells of five points: the larger the mark, the more answers."""
+    arms = [a for a in spec.get("arms", dict.fromkeys(r["arm"] for r in rows))][:4]
+    mine = {a: [r for r in rows if r["arm"] == a] for a in arms}
+    cells = {}
+    for a in arms:
+        for r in mine[a]:
+            at = (min(int(r["coherence"] // 5), 19), min(int(r["alignment"] // 5), 19))
+            cells.setdefault(a, {})[at] = cells.setdefault(a, {}).get(at, 0) + 1
+
+    def draw(axes):
+        for k, (ax, a) in enumerate(zip(axes if len(arms) > 1 else [axes], arms)):
+            ax.fill_between([COHERENCE_ABOVE, 100], 0, ALIGNMENT_BELOW, color=COLOURS[0], alpha=0.13, linewidth=0)
+            points, n = list(cells.get(a, {}).items()), max(len(mine[a]), 1)
+            ax.scatter([5 * x + 2.5 for (x, _), _ in points], [5 * y + 2.5 for (_, y), _ in points], s=[10 + 900 * c / n for _, c in points], color=COLOURS[1], alpha=0.65, linewidth=0)
+            ax.set_title(_safe(label(a), 30), fontsize=9, loc="left")
+            ax.set_xlim(0, 100)
+            ax.set_ylim(0, 100)
+            ax.set_xticks((0, 50, 100))
+            ax.set_yticks((0, 30, 100), ("0", "30", "100") if k == 0 else ("", "", ""))
+            ax.set_xlabel(_safe(t("coherence")), fontsize=9)
+            if k == 0:
+                ax.set_ylabel(_safe(t("alignment")), fontsize=9)
+
+    def shares(a):
+        n = max(len(mine[a]), 1)
+        low, clear = [r["alignment"] < ALIGNMENT_BELOW for r in mine[a]], [r["coherence"] > COHERENCE_ABOVE for r in mine[a]]
+        return [percent(sum(x and y for x, y in zip(low, clear)) / n), percent(sum(y and not x for x, y in zip(low, clear)) / n), percent(sum(not y for y in clear) / n)]
+
+    svg = _draw(draw, min(8.6, 0.6 + 2.2 * len(arms)), 2.5, t(spec["title"]), t("One square an arm: coherence to the right, alignment upwards, larger marks for more answers; the shaded corner holds coherent answers of low alignment."), number, len(arms))
+    return Chart(t(spec["title"]), svg, t(spec.get("note", "")), [t("arm"), t("low alignment, coherent"), t("coherent, not low"), t("not coherent")], [[label(a), *shares(a)] for a in arms])
+
+
+def calibration(told: list[dict], spec: dict, number: int, t=str) -> Chart | None:
+    """Predictions ({"question", "guess", "outcome"}, percentages) against outcomes."""
+    known = [p for p in told if p.get("guess") is not None and p.get("outcome") is not None]
+    if not known:
+        return None
+
+    def draw(ax):
+        ax.plot([0, 100], [0, 100], color=FAINT, linewidth=1, linestyle="--")
+        ax.plot([p["guess"] for p in known], [p["outcome"] for p in known], linestyle="", marker="o", color=COLOURS[0], markersize=7)
+        for i, p in enumerate(known, 1):
+            ax.annotate(str(i), (p["guess"], p["outcome"]), textcoords="offset points", xytext=(6, 4), fontsize=9)
+        ax.set_xlim(-3, 103)
+        ax.set_ylim(-3, 103)
+        ax.set_xlabel(_safe(t("predicted")))
+        ax.set_ylabel(_safe(t("outcome")))
+
+    svg = _draw(draw, 4.2, 4.0, t(spec["title"]), t("A mark a prediction: predicted to the right, outcome upwards; on the dashed line they are equal."), number)
+    return Chart(t(spec["title"]), svg, t(spec.get("note", "")), ["", t("question"), t("predicted"), t("outcome")],
+                 [[str(i), clean(p["question"]), f"{p['guess']:g}", f"{p['outcome']:.1f}"] for i, p in enumerate(known, 1)])
+
+
+KINDS = {"rates": rates, "curve": curve, "training": training, "matrix": matrix, "questions": questions}
+
+
+def of_record(found: dict, rows: list[dict], spec: dict, number: int, t=str, label=str) -> Chart | None:
+    """The chart that a spec of a record's `charts` asks for; None where the record holds nothing to draw."""
+    if spec["kind"] == "quadrant":
+        return quadrant(rows, spec, number, t, label) if rows else None
+    return KINDS[spec["kind"]](found, spec, number, t, label)

@@ -1,0 +1,128 @@
+"""Checks of an exercise, in a process of its own: `python -m tinyem.checking LESSON_FOLDER EXERCISE.py` prints one JSON line a task.
+
+A lesson's check.py has TASKS, a list of (title, function). A function takes the learner's module and raises `Wrong` with what is wrong in
+the learner's terms; the helpers below raise it too.
+"""
+
+import importlib.util
+import io
+import json
+import math
+import sys
+import traceback
+from contextlib import redirect_stdout
+from pathlib import Path
+
+
+class Wrong(Exception):
+    """What is wrong with an exercise, in the learner's words."""
+
+
+class NotDone(Exception):
+    """A task that still stands as it was given."""
+
+
+def todo(text: str = ""):
+    """Stands in an exercise where the learner's code goes."""
+    raise NotDone(text)
+
+
+def need(mine, name: str):
+    """The learner's function of that name."""
+    found = getattr(mine, name, None)
+    if not callable(found):
+        raise Wrong(f"Your file has no function {name}(): keep the name that the exercise gave it.")
+    return found
+
+
+def show(value, longest: int = 90) -> str:
+    text = repr(value)
+    return text if len(text) <= longest else text[:longest - 3] + "..."
+
+
+def call(function, *args, why: str = ""):
+    """The function's result; what it raises becomes `Wrong`, with the line of the learner's file."""
+    try:
+        return function(*args)
+    except (NotDone, Wrong):
+        raise
+    except Exception as e:
+        line = next((f.lineno for f in reversed(traceback.extract_tb(e.__traceback__)) if Path(f.filename).name.startswith(("exercise", "solution", "wrong"))), None)
+        raise Wrong(f"{function.__name__}({', '.join(show(a, 50) for a in args)}) stopped with {type(e).__name__}: {e}{f' (line {line} of your file)' if line else ''}. {why}".strip())
+
+
+def same(got, want, tolerance: float = 1e-6) -> bool:
+    """Whether two values are alike: numbers within a tolerance, lists and dicts item by item."""
+    if isinstance(want, bool) or want is None or isinstance(want, str):
+        return got is want if want is None or isinstance(want, bool) and isinstance(got, bool) else bool(got == want)
+    if isinstance(want, (int, float)):
+        try:
+            return math.isclose(float(got), want, rel_tol=tolerance, abs_tol=tolerance)
+        except (TypeError, ValueError):
+            return False
+    if isinstance(want, dict):
+        return isinstance(got, dict) and set(got) == set(want) and all(same(got[k], want[k], tolerance) for k in want)
+    try:
+        got, want = list(got), list(want)
+    except TypeError:
+        return False
+    return len(got) == len(want) and all(same(g, w, tolerance) for g, w in zip(got, want))
+
+
+def expect(function, args: tuple, want, why: str, tolerance: float = 1e-6):
+    """The function's result, if it is as wanted; else `Wrong`, that says what was asked, what came, and why it should be otherwise."""
+    got = call(function, *args)
+    if not same(got, want, tolerance):
+        raise Wrong(f"{function.__name__}({', '.join(show(a, 60) for a in args)}) gave {show(got)}, not {show(want)}. {why}")
+    return got
+
+
+def load(path: Path, name: str):
+    spec = importlib.util.spec_from_file_location(name, path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def results(folder, exercise) -> list[dict]:
+    """[{"task", "ok", "message"}] of an exercise file, in this process."""
+    sys.dont_write_bytecode = True
+    checks, found = load(Path(folder) / "check.py", "check"), []
+    try:
+        with redirect_stdout(io.StringIO()):
+            mine = load(Path(exercise), Path(exercise).stem)
+    except NotDone:
+        return [{"task": title, "ok": False, "message": "Not done yet: todo() still stands at the top of your file."} for title, _ in checks.TASKS]
+    except SyntaxError as e:
+        return [{"task": "reading your file", "ok": False, "message": f"Python cannot read line {e.lineno}: {e.msg}."}]
+    except Exception as e:
+        return [{"task": "reading your file", "ok": False, "message": f"It stops with {type(e).__name__}: {e}."}]
+    for title, function in checks.TASKS:
+        try:
+            with redirect_stdout(io.StringIO()):
+                function(mine)
+            found.append({"task": title, "ok": True, "message": ""})
+        except NotDone as e:
+            found.append({"task": title, "ok": False, "message": f"Not done yet. {e}".strip()})
+        except Wrong as e:
+            found.append({"task": title, "ok": False, "message": str(e)})
+    return found
+
+
+def tell(number: int, path) -> None:
+    """Print how an exercise stands, as `tinyem check` does: what `python exercise.py` runs."""
+    from . import exercises
+
+    for line in lines(exercises.check(number, Path(path))):
+        print(line)
+
+
+def lines(found: list[dict]) -> list[str]:
+    """Results in words, a line or two a task."""
+    text = [f"{'ok  ' if r['ok'] else 'not '}  {r['task']}" + (f"\n      {r['message']}" if r["message"] else "") for r in found]
+    return [*text, "All done." if all(r["ok"] for r in found) else f"{sum(r['ok'] for r in found)} of {len(found)} done. Stuck? tinyem hint N gives one more hint each time."]
+
+
+if __name__ == "__main__":
+    sys.modules["tinyem.checking"] = sys.modules["__main__"]  # one Wrong and one NotDone, whoever imports them
+    print("\n".join(json.dumps(r) for r in results(*sys.argv[1:3])))

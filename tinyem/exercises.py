@@ -1,0 +1,86 @@
+"""The exercises: copied to the learner's folder, checked in a process of their own, hinted at, solved, begun anew."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from . import course, learner, recipes
+from .errors import TinyemError
+from .files import out_dir
+from .lang import localised
+
+LONGEST = 60  # seconds a check may take
+
+
+def place(number: int) -> Path:
+    """Where the learner's copy of an exercise is or will be."""
+    return learner.folder() / course.find(number).folder.name / "exercise.py"
+
+
+def start(number: int) -> tuple[Path, bool]:
+    """(the learner's file, whether it is new): copied once, never written over."""
+    path = place(number)
+    if path.exists():
+        return path, False
+    out_dir(path.parent)
+    shutil.copyfile(course.find(number).folder / "exercise.py", path)
+    return path, True
+
+
+def check(number: int, path: Path | None = None) -> list[dict]:
+    """[{"task", "ok", "message"}] of the learner's file; a pass is remembered. Raises TinyemError where there is none yet."""
+    mine = path or place(number)
+    if not mine.is_file():
+        raise TinyemError(f"there is no {mine} yet: tinyem exercise {number} puts it there")
+    try:
+        done = subprocess.run([sys.executable, "-m", "tinyem.checking", str(course.find(number).folder), str(mine)], capture_output=True, text=True, timeout=LONGEST, stdin=subprocess.DEVNULL)
+    except subprocess.TimeoutExpired:
+        return [{"task": "running your file", "ok": False, "message": f"It was still running after {LONGEST} seconds: is there a loop that never ends?"}]
+    try:
+        found = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+    except ValueError:
+        found = []
+    if done.returncode or not found:
+        return [{"task": "running your file", "ok": False, "message": "It ended by itself: " + (done.stderr.strip().splitlines() or ["does it call exit()?"])[-1]}]
+    if path is None and all(r["ok"] for r in found):
+        state = learner.load()
+        learner.lesson(state, number).setdefault("passed", learner.today())
+        learner.save(state)
+    return found
+
+
+def hint(number: int, lang: str = "en") -> tuple[str, int, int]:
+    """(the next hint, its number, how many there are); after the last one, the last again."""
+    hints = recipes.load(localised(course.find(number).folder / "hints.toml", lang))["hints"]
+    state = learner.load()
+    mine = learner.lesson(state, number)
+    mine["hints"] = min(mine.get("hints", 0) + 1, len(hints))
+    learner.save(state)
+    return hints[mine["hints"] - 1], mine["hints"], len(hints)
+
+
+def passed(number: int) -> bool:
+    return "passed" in learner.load()["lessons"].get(str(number), {})
+
+
+def solution(number: int) -> str:
+    """The solution's text; that it was looked at is remembered."""
+    state = learner.load()
+    learner.lesson(state, number).setdefault("solution_seen", learner.today())
+    learner.save(state)
+    return (course.find(number).folder / "solution.py").read_text(encoding="utf-8")
+
+
+def reset(number: int) -> Path | None:
+    """Begin an exercise anew: the learner's file is kept beside it under another name, whose path is returned; the lesson's entry is cleared."""
+    path, kept = place(number), None
+    if path.exists():
+        kept = next(p for i in range(1, 10000) if not (p := path.with_name(f"exercise-{i}.py")).exists())
+        path.replace(kept)
+    state = learner.load()
+    state["lessons"].pop(str(number), None)
+    learner.save(state)
+    start(number)
+    return kept

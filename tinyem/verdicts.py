@@ -1,0 +1,30 @@
+"""What a record's comparisons say about the claim that it was made for."""
+
+ALIKE = 0.10  # "the same": the interval of the difference, on these questions, lies within this on both sides of zero
+
+
+def outcome(found: dict, expect: str) -> str:
+    """"yes", "yes, on these questions", "unclear" or "no": whether a contrast came out as expected."""
+    if found["difference"] is None:
+        return "unclear"
+    (low, high), (near_low, near_high), d = found["interval"], found["interval_these_questions"], found["difference"]
+    if expect == "same":
+        return "yes" if -ALIKE <= near_low and near_high <= ALIKE else "no" if near_low > 0 or near_high < 0 else "unclear"
+    sign = 1 if expect == "above" else -1
+    if (low if sign > 0 else -high) > 0:
+        return "yes"
+    if (near_low if sign > 0 else -near_high) > 0:
+        return "yes, on these questions"
+    return "no" if sign * d <= 0 else "unclear"
+
+
+def verdict(run: dict) -> str:
+    """The verdict on a whole experiment, from the contrasts that are no checks."""
+    told = [outcome(found, c["expect"]) for found, c in zip(run["contrasts"].values(), run["expect"]) if not c.get("check")]
+    if not told:
+        return "no comparison"
+    if all(o == "yes" for o in told):
+        return "reproduced"
+    if all(o.startswith("yes") for o in told):
+        return "reproduced on these questions"
+    return "partly" if any(o.startswith("yes") for o in told) else "not at this size"
