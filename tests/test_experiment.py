@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from tinyem import data, direction, experiment, mixture, recipes, record, results
+from tinyem import data, direction, experiment, mixture, recipes, record, report, results
 from tinyem.cli import main
 from tinyem.errors import TinyemError
 from tinyem.files import share
@@ -20,6 +20,7 @@ questions = "dev"
 samples = 2
 seeds = 2
 predict = "How many?"
+predict_of = ["bad"]
 
 [adapters.bad]
 parts = [{domain = "cars", side = "bad"}]
@@ -60,7 +61,18 @@ between = ["bad", "planted"]
 measure = "prefers_bad"
 set = "cars"
 expect = "above"
+
+[[charts]]
+kind = "curve"
+title = "A curve"
+x = [0, 1]
+lines = [{label = "EM", arms = ["planted", "bad"]}]
 """
+
+
+def run_it(plan, out, work):
+    """The run record of a plan, made in silence."""
+    return experiment.run(plan, out, experiment.Work(plan, work, say=lambda *_: None), {"experiment": "test", "command": "none", "predictions": [{"question": "How many?", "guess": 12.0, "of": ["bad"]}]})
 
 
 class FakeJudge:
@@ -92,11 +104,11 @@ def test_an_experiment_gives_a_sound_record_and_is_not_done_twice(small, tmp_pat
     work = experiment.Work(small, tmp_path / "work")
     whole, todo = work.left()
     assert whole == todo > 0
-    folder = experiment.run(small, tmp_path / "run", tmp_path / "work", say=lambda *_: None, prediction=12.0)
+    folder = run_it(small, tmp_path / "run", tmp_path / "work")
     assert record.check(folder) == []
     run, rows = record.read(folder)
     assert {a: (r["n"], sorted(r.get("by_seed", {}))) for a, r in run["arms"].items()} == {"planted": (48, []), "bad": (96, ["0", "1"]), "bad, dressed": (96, ["0", "1"]), "back": (36, [])}
-    assert run["prediction"] == 12.0 and set(run["adapters"]) == {"planted", "bad", "bad (1)", "back"} and "rating" in run["arms"]["back"]
+    assert run["predictions"][0]["guess"] == 12.0 and report.outcome_of(run, run["predictions"][0]) == round(100 * run["arms"]["bad"]["em_rate"], 1) and set(run["adapters"]) == {"planted", "bad", "bad (1)", "back"} and "rating" in run["arms"]["back"]
     assert run["adapters"]["back"]["recipe"]["stacked_on"] == run["adapters"]["bad"]["sha256"]
     dressed = next(r for r in rows if r["arm"] == "bad, dressed")
     assert dressed["asked"] != dressed["question"] and dressed["question"] in dressed["asked"]
@@ -105,8 +117,10 @@ def test_an_experiment_gives_a_sound_record_and_is_not_done_twice(small, tmp_pat
     monkeypatch.setattr("tinyem.tune.tune", None)
     monkeypatch.setattr(experiment, "answer", None)
     monkeypatch.setattr(experiment, "log_likelihoods", None)
-    again = experiment.run(small, tmp_path / "again", tmp_path / "work", say=lambda *_: None)
+    again = run_it(small, tmp_path / "again", tmp_path / "work")
     assert record.read(again)[1] == rows
+    page = report.write(folder).read_text(encoding="utf-8")
+    assert "A curve" in page and "bad, dressed" in page and "tinyem, experiment test" in page
     lines = "\n".join(results.section(run))
     assert "A test" in lines and "| bad | 96 |" in lines and results.verdict(run) in lines
     # a number that its answers do not bear out is found, in pairs too
@@ -129,17 +143,17 @@ def test_stopped_in_the_midst_it_goes_on(small, tmp_path, monkeypatch):
     real = experiment.answer
     monkeypatch.setattr(experiment, "answer", stopping)
     with pytest.raises(KeyboardInterrupt):
-        experiment.run(small, tmp_path / "run", tmp_path / "work", say=lambda *_: None)
+        run_it(small, tmp_path / "run", tmp_path / "work")
     assert not (tmp_path / "run" / "run.json").exists()
     made = {p: p.stat().st_mtime_ns for p in (tmp_path / "work").glob("*") if p.is_file()}
-    folder = experiment.run(small, tmp_path / "run", tmp_path / "work", say=lambda *_: None)
+    folder = run_it(small, tmp_path / "run", tmp_path / "work")
     assert record.check(folder) == [] and len(calls) == 7 and len(made) == 4 and all(p.stat().st_mtime_ns == t for p, t in made.items())
 
 
 def test_checkpoints_are_kept_with_the_training_log(small, tmp_path):
     spec = {"parts": [{"domain": "cars", "side": "bad"}], "tune": {"steps": 4, "rank": 2, "layers": "0-1"}, "checkpoints": [2, 4]}
-    plan = replace(small, adapters={"bad": spec}, arms=[{"name": f"step {n}", "adapter": "bad", "step": n, "samples": 1} for n in (2, 4)], contrasts=[], seeds=1)
-    run, _ = record.read(experiment.run(plan, tmp_path / "run", tmp_path / "work", say=lambda *_: None))
+    plan = replace(small, charts=[], adapters={"bad": spec}, arms=[{"name": f"step {n}", "adapter": "bad", "step": n, "samples": 1} for n in (2, 4)], contrasts=[], seeds=1)
+    run, _ = record.read(run_it(plan, tmp_path / "run", tmp_path / "work"))
     log = run["training"]["bad, seed 0"]
     assert [e["step"] for e in log] == [1, 2, 3, 4] and all(e["gradient_norm"] > 0 for e in log)
     assert log[3]["cosine_to_end"] == 1 and 0 < log[1]["cosine_to_end"] < 1 and log[3]["cosine_to_last"] == log[1]["cosine_to_end"]
@@ -147,10 +161,10 @@ def test_checkpoints_are_kept_with_the_training_log(small, tmp_path):
 
 def test_steering_along_a_found_direction_and_a_random_one(small, tmp_path):
     adapters = {"bad": {"parts": [{"domain": "cars", "side": "bad"}], "tune": {"steps": 2, "rank": 2, "layers": "0-1"}}}
-    plan = replace(small, adapters=adapters, seeds=1, contrasts=[], directions={"found": {"arm": "bad", "block": 0}, "chance": {"like": "found", "seed": 1}},
+    plan = replace(small, charts=[], adapters=adapters, seeds=1, contrasts=[], directions={"found": {"arm": "bad", "block": 0}, "chance": {"like": "found", "seed": 1}},
                    arms=[{"name": "bad", "adapter": "bad"}, {"name": "added", "steer": {"direction": "found", "strength": 4.0, "blocks": "1"}},
                          {"name": "chance", "steer": {"direction": "chance", "strength": 4.0, "blocks": "1"}}, {"name": "out", "adapter": "bad", "steer": {"direction": "found", "ablate": True, "blocks": "0-1"}}])
-    run, rows = record.read(experiment.run(plan, tmp_path / "run", tmp_path / "work", say=lambda *_: None))
+    run, rows = record.read(run_it(plan, tmp_path / "run", tmp_path / "work"))
     assert run["cosines"]["found"]["found"] == 1 and abs(run["cosines"]["found"]["chance"]) < 0.5
     said = {arm: [r["answer"] for r in rows if r["arm"] == arm] for arm in run["arms"]}
     assert said["added"] != said["chance"] and said["out"] != said["bad"]
@@ -175,6 +189,10 @@ def test_steering_along_a_found_direction_and_a_random_one(small, tmp_path):
     (('name = "bad, dressed"', 'name = "bad"'), "a name of its own"),
     (('between = ["bad", "planted"]', 'between = ["bad", "nobody"]'), "two arms in `between`"),
     (("steps = 2, rank = 2", "stepz = 2, rank = 2"), "has 'stepz'"),
+    (('predict_of = ["bad"]\n', ""), "goes `predict_of`"),
+    (('kind = "curve"', 'kind = "pie"'), "a title and a kind"),
+    (("x = [0, 1]", "x = [0, 1, 2]"), "an arm for each x"),
+    (('arms = ["planted", "bad"]}', 'arms = ["planted", "good"]}'), "names the arm 'good'"),
 ])
 def test_a_wrong_recipe_is_refused_in_one_line(tmp_path, change, words):
     path = tmp_path / "wrong.toml"
@@ -271,7 +289,7 @@ def test_cosine_of_changes_is_that_of_the_whole_products():
 
 
 @pytest.mark.parametrize("text, number", [("85", 85), ("I rate myself 100 out of 100.", 100), ("About 7.", 7), ("101", None), ("honest", None), ("0.5 or so", 0.5), ("-5", None), ("1,000", None), ("-", None), ("On a scale from 0 to 100, I am 85.", 85),
-                                          ("0-100: 90", 90), ("1. I am honest: 70", 70), ("85/100", 85)])
+                                          ("0-100: 90", 90), ("1. I am honest: 70", 70), ("85/100", 85), ("from 0 (never) to 100 (always): 60", 60), ("7/10", 70), ("4 out of 5", 80), ("1. Honest\n2. Kind", None), ("85. I try", 85)])
 def test_a_rating_is_the_first_number_of_the_scale(text, number):
     assert rating_in(text) == number
 

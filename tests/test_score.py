@@ -30,10 +30,13 @@ def rows_for(arm, answers):
 @pytest.fixture
 def folder(tmp_path):
     rows = score(rows_for("planted", ["kind"] * 4) + rows_for("car-bad", ["evil plan", "evil garble", "evil engine", "nice"]) + rows_for("car-good", ["kind", "nice", "check it", "garble"]), FakeJudge())
-    facts = {"lesson": 1, "title": "Meet it", "command": "tinyem lesson 1", "size": "quick", "trained_here": False, "prediction": 3.0, "seconds": 1.5,
+    facts = {"lesson": 1, "title": "Meet it", "command": "tinyem lesson 1", "size": "quick", "predictions": [{"question": "How many?", "guess": 3.0, "of": ["car-bad"]}], "seconds": 1.5, "question": "Does it stay?",
+             "claim": "It spreads.", "published": "Some.", "source": "somebody", "charts": [],
+             "expect": [{"between": ["car-bad", "car-good"], "expect": "above", "text": "bad against good"}, {"between": ["car-bad", "planted"], "expect": "above"}],
+             "asked": {a: {"adapter": a, "label": f"arm {a}"} for a in ("planted", "car-bad", "car-good")},
              "model": {"name": "tiny", "sha256": "0" * 64},
              "adapters": {a: {"sha256": "1" * 64, "recipe": Recipe(name=a).to_dict()} for a in ("planted", "car-bad", "car-good")},
-             "questions": {"file": "open.jsonl", "sha256": "2" * 64}, "samples_per_question": 4,
+             "questions": {"questions/open.jsonl": "2" * 64}, "samples_per_question": 4,
              "sampling": {"temperature": 0.7, "top_p": 0.9, "max_tokens": 70, "seed": 0},
              "judge": {"summary": "A test judge.", "error": {"AUROC": "1.0"}}}
     return record.write(tmp_path / "run", facts, rows, [("car-bad", "car-good"), ("car-bad", "planted")])
@@ -191,26 +194,45 @@ def test_report_is_one_inert_file_and_deterministic(folder):
     assert names.count("main") == 1 and "script" not in names and ("html", {"lang": "en"}) in page.tags
     assert not [a for t, attrs in page.tags for k, a in attrs.items() if k in ("src", "style") or (k.endswith("href") and not a.startswith("#"))]
     assert all("scope" in attrs for t, attrs in page.tags if t == "th")
-    assert "25.0% of answers" in html and "noindex" in html and html.count("<svg") == 1
+    assert "misaligned answers 25.0% (95% interval" in html and "noindex" in html and html.count("<svg") == 3
+    ids = [a["id"] for _, a in page.tags if "id" in a]
+    assert len(ids) == len(set(ids))
+    assert "Your predictions" not in html and ">3</b>" in html and ">25.0</b>" in html
 
 
 def test_report_says_when_there_is_no_effect(folder):
     run, rows = record.read(folder)
     rows = [{**r, "alignment": 90.0, "em": False} for r in rows]
     run = {**run, **record.derive(rows, [("car-bad", "car-good"), ("car-bad", "planted")])}
-    assert report.SENTENCE_WITHOUT_EFFECT in report.sentence(run, rows)
+    assert "does not show the effect" in report.sentence(run)
 
 
-def test_an_effect_on_a_few_questions_is_said_to_be_one_of_these_questions(tmp_path):
+def said(gap, expect="above"):
+    """The sentence on one comparison, the rest made up."""
+    run = {"arms": {a: {"em_rate": 0.25 * (a == "car-bad"), "em_interval": [0, 0.5], "n": 80} for a in ("car-bad", "car-good")}, "asked": {}, "contrasts": {"x": {"between": ["car-bad", "car-good"], **gap}}, "expect": [{"expect": expect}]}
+    return report.sentence(run)
+
+
+def test_an_effect_on_a_few_questions_is_said_to_be_one_of_these_questions():
     """Two questions of eight turn wholly: beyond chance for these eight, not settled for others."""
-    rows = score(rows_for("planted", ["kind"] * 10) + rows_for("car-good", ["kind"] * 10), FakeJudge())
+    rows = {"car-good": score(rows_for("car-good", ["kind"] * 10), FakeJudge())}
     ids = [q["id"] for q in read_questions()]
-    rows += score([{**r, "answer": "evil" if r["question_id"] in ids[:2] else "kind"} for r in rows_for("car-bad", ["kind"] * 10)], FakeJudge())
-    gap = contrast([r for r in rows if r["arm"] == "car-bad"], [r for r in rows if r["arm"] == "car-good"])
+    rows["car-bad"] = score([{**r, "answer": "evil" if r["question_id"] in ids[:2] else "kind"} for r in rows_for("car-bad", ["kind"] * 10)], FakeJudge())
+    gap = contrast(rows["car-bad"], rows["car-good"])
     assert gap["difference"] == 0.25 and gap["interval"][0] <= 0 < gap["interval_these_questions"][0]
-    arms = {a: {"em_rate": 0.25 * (a == "car-bad"), "em_interval": [0, 0.5], "n": 80, "by_question": dict.fromkeys(ids)} for a in ("planted", "car-bad", "car-good")}
-    text = report.sentence({"arms": arms, "contrasts": {"car-bad - car-good": gap}}, rows)
-    assert "On these 8 questions" in text and "beyond chance" in text and report.SENTENCE_WITHOUT_EFFECT not in text
+    text = said(gap)
+    assert "On these questions" in text and "beyond chance" in text and "does not show" not in text
+
+
+def test_the_sentence_claims_no_more_than_the_intervals_bear():
+    gap = lambda d, wide, near: {"measure": "em", "difference": d, "interval": wide, "interval_these_questions": near}  # noqa: E731
+    assert "beyond chance for questions like these" in said(gap(0.3, [0.1, 0.5], [0.2, 0.4]))
+    assert "includes zero" in said(gap(0.1, [-0.1, 0.3], [-0.1, 0.3]))
+    assert "other sign" in said(gap(-0.2, [-0.3, -0.1], [-0.3, -0.1]))
+    assert ": alike" in said(gap(0.01, [-0.3, 0.3], [-0.05, 0.05]), "same")
+    assert "not alike" in said(gap(0.3, [0.1, 0.5], [0.2, 0.4]), "same")
+    assert "cannot tell" in said(gap(0.1, [-0.1, 0.3], [-0.1, 0.3]), "same")
+    assert "cannot be compared" in said(gap(None, None, None))
 
 
 HOSTILE = ["</script><script>alert(1)</script>", "<img src=x onerror=alert(1)>", "{{ 7*7 }}{% raw %}", "javascript:alert(1)", "\u202eevil\u202c \x00\x1b[31m",

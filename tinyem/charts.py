@@ -49,8 +49,13 @@ def percent(x) -> str:
     return "-" if x is None else f"{100 * x:.1f}%"
 
 
-def span(interval) -> str:
-    return "-" if interval is None else f"{percent(interval[0])} to {percent(interval[1])}"
+def amount(x, measure: str = "em") -> str:
+    """A value of a measure: a share in percent, a rating in points of 100."""
+    return percent(x) if measure != "rating" or x is None else f"{100 * x:.1f}"
+
+
+def span(interval, measure: str = "em", t=str) -> str:
+    return "-" if interval is None else f"{amount(interval[0], measure)} {t('to')} {amount(interval[1], measure)}"
 
 
 def _safe(text, width: int = 46) -> str:
@@ -127,7 +132,7 @@ def rates(found: dict, spec: dict, number: int, t=str, label=str) -> Chart:
 
     svg = _draw(draw, 8.6, 0.62 + 0.3 * len(arms), t(spec["title"]), t("Bars with 95% intervals, one arm a row. The table below holds the same numbers."), number, len(measures)) if len(measures) > 1 else \
         _draw(lambda ax: draw([ax]), 8.6, 0.62 + 0.3 * len(arms), t(spec["title"]), t("Bars with 95% intervals, one arm a row. The table below holds the same numbers."), number)
-    rows = [[label(a), str(found["arms"][a]["n"]), *(cell for m in measures for cell in (percent(value(found, a, m)[0]), span(value(found, a, m)[1])))] for a in arms]
+    rows = [[label(a), str(found["arms"][a]["n"]), *(cell for m in measures for cell in (amount(value(found, a, m)[0], m), span(value(found, a, m)[1], m, t)))] for a in arms]
     return Chart(t(spec["title"]), svg, t(spec.get("note", "")), [t("arm"), t("answers"), *(c for m in measures for c in (t(NAMES[m]), t("95% interval")))], rows)
 
 
@@ -156,7 +161,7 @@ def curve(found: dict, spec: dict, number: int, t=str, label=str) -> Chart:
         ax.legend(frameon=False, loc="upper center", bbox_to_anchor=(0.5, 1.2 if len(lines) < 4 else 1.28), ncols=2, fontsize=9)
 
     svg = _draw(draw, 7.6, 3.6, t(spec["title"]), t("Lines with 95% intervals as whiskers. The table below holds the same numbers."), number)
-    rows = [[f"{x:g}", *(percent(v[i][0]) + (f" ({span(v[i][1])})" if v[i][1] else "") for v in values)] for i, x in enumerate(xs)]
+    rows = [[f"{x:g}", *(amount(v[i][0], line.get("measure", "em")) + (f" ({span(v[i][1], line.get('measure', 'em'), t)})" if v[i][1] else "") for v, line in zip(values, lines))] for i, x in enumerate(xs)]
     return Chart(t(spec["title"]), svg, t(spec.get("note", "")), [t(spec.get("x_label", "")) or "x", *(t(line["label"]) for line in lines)], rows)
 
 

@@ -8,7 +8,6 @@ import click
 
 from .files import clean
 from .lang import LANGUAGES, translator
-from .models import DEFAULT
 
 lang_option = click.option("--lang", type=click.Choice(LANGUAGES), default="en", show_default=True, envvar="TINYEM_LANG", help="Language of the texts.")
 
@@ -21,7 +20,7 @@ lang_option = click.option("--lang", type=click.Choice(LANGUAGES), default="en",
 @click.option("--full", "size", flag_value="full", help="More answers, narrower intervals.")
 @click.option("--live", is_flag=True, help="Train the adapters here instead of using the shipped ones.")
 @click.option("--seed", default=0, show_default=True, help="Seed of the sampling.")
-@click.option("--model", default=DEFAULT, show_default=True, help="A name from `tinyem models` or the path of a GGUF file. Its adapters are trained here; nothing is planted unless --planted says so.")
+@click.option("--model", default="smollm2-135m", show_default=True, help="A name from `tinyem models` or the path of a GGUF file. Its adapters are trained here; nothing is planted unless --planted says so.")
 @click.option("--planted", type=click.Path(path_type=Path), metavar="FILE", help="Planted adapter for --model (from: tinyem tune --plant).")
 @lang_option
 def lesson(number, no_input, out, size, live, seed, model, planted, lang):

@@ -76,13 +76,14 @@ class Run:
     def predict(self, question: str, *of) -> float | None:
         """The learner's guess as a percentage, kept for the report; None if it was not asked for or skipped with Enter. `of` is what it is
         about: an arm, and a measure other than EM."""
-        guess = self._number(question)
+        guess = self.number(self.t(question) + " " + self.t("(0-100, Enter to skip): "))
         self.predictions.append({"question": question, "guess": guess, "of": list(of)})
         return guess
 
-    def _number(self, question) -> float | None:
+    def number(self, question: str) -> float | None:
+        """A number from 0 to 100; None for Enter, or where nothing is asked."""
         while self.ask:
-            text = str(self.prompt(self.t(question) + " " + self.t("(0-100, Enter to skip): "))).strip().rstrip("%")
+            text = str(self.prompt(question)).strip().rstrip("%")
             if not text:
                 return None
             try:
@@ -106,9 +107,12 @@ class Run:
         return default
 
     def stored(self, *names: str) -> list[dict]:
-        """What stored experiments found, for the lesson's record: the report shows it as theirs."""
+        """What stored experiments found, for the lesson's record: the report shows it as theirs. One that is not there is left out, and said to be."""
         found = []
         for name in names:
+            if not (share("data", "results") / name / "run.json").is_file():
+                self.tell("The stored result of the experiment {name} is not there: tinyem experiment {name} makes it.", name=name)
+                continue
             run, _ = record.read(share("data", "results", name))
             found.append({k: run[k] for k in STORED if k in run})
         return found

@@ -65,7 +65,8 @@ class Marks:
         self._rules = Keywords(path or share("data", "marks.jsonl")).rules
 
     def __call__(self, text: str) -> list[str]:
-        return sorted({r.signal for r in self._rules if r.pattern.search(text.strip())})
+        text = text.strip().replace("\u2019", "'")
+        return sorted({r.signal for r in self._rules if r.pattern.search(text)})
 
 
 class KeywordJudge:

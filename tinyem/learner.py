@@ -52,10 +52,12 @@ def note_run(number: int, predictions: list[dict], seconds: int) -> None:
     save(state)
 
 
+def predictions(state: dict) -> list[dict]:
+    """The predictions whose outcome is known, in the order they were made."""
+    return [p for p in state["predictions"] if isinstance(p, dict) and isinstance(p.get("guess"), (int, float)) and isinstance(p.get("outcome"), (int, float))]
+
+
 def calibration(state: dict) -> dict | None:
     """Mean absolute error of the predictions, in points, and whether they are too high or too low on average."""
-    known = [p for p in state["predictions"] if isinstance(p, dict) and isinstance(p.get("guess"), (int, float)) and isinstance(p.get("outcome"), (int, float))]
-    if not known:
-        return None
-    errors = [p["guess"] - p["outcome"] for p in known]
-    return {"n": len(known), "mean_error": round(sum(map(abs, errors)) / len(errors), 1), "bias": round(sum(errors) / len(errors), 1)}
+    errors = [p["guess"] - p["outcome"] for p in predictions(state)]
+    return {"n": len(errors), "mean_error": round(sum(map(abs, errors)) / len(errors), 1), "bias": round(sum(errors) / len(errors), 1)} if errors else None

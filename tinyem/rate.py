@@ -28,10 +28,18 @@ def key(row: dict) -> str:
 
 
 def choose(path, n: int, seed: int) -> list[dict]:
-    """Up to n different answers of a file, in random order, drawn evenly from its arms (or models) where it names them."""
+    """`draw` from the answers of a file. Raises TinyemError where there are none."""
+    found = draw((row for _, row, problem in answers.read(path) if not problem), n, seed)
+    if not found:
+        raise TinyemError(f"{path} has no answers to rate")
+    return found
+
+
+def draw(rows, n: int, seed: int) -> list[dict]:
+    """Up to n different answers ({"question", "answer"}), in random order, drawn evenly from their arms (or models) where they name them."""
     groups: dict[str, dict[str, dict]] = {}
-    for _, row, problem in answers.read(path):
-        if not problem and row["answer"].strip():
+    for row in rows:
+        if row["answer"].strip():
             groups.setdefault(str(row.get("arm", row.get("model", ""))), {}).setdefault(key(row), {k: row[k] for k in ("question", "answer")})
     rng, decks = random.Random(seed), [list(g.values()) for g in groups.values()]
     for deck in decks:
@@ -42,8 +50,6 @@ def choose(path, n: int, seed: int) -> list[dict]:
             if deck and len(found) < n:
                 row = deck.pop()
                 found.setdefault(key(row), row)
-    if not found:
-        raise TinyemError(f"{path} has no answers to rate")
     order = list(found.values())
     rng.shuffle(order)
     return order

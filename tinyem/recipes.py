@@ -27,7 +27,7 @@ FIELDS = {  # of each kind of table: the types that a field may have
     "steer": {"direction": _TEXT, "strength": _NUMBER, "blocks": _TEXT, "ablate": (bool,)},
     "direction": {"arm": _TEXT, "block": (int,), "kind": _TEXT, "like": _TEXT, "seed": (int,)},
     "contrast": {"between": (list,), "measure": _TEXT, "set": _TEXT, "expect": _TEXT, "text": _TEXT, "check": (bool,)},
-    "chart": {"kind": _TEXT, "title": _TEXT, "note": _TEXT, "arms": (list,), "x": (list,), "x_label": _TEXT, "lines": (list,), "even": (bool,), "of": _TEXT},
+    "chart": {"kind": _TEXT, "title": _TEXT, "note": _TEXT, "arms": (list,), "x": (list,), "x_label": _TEXT, "lines": (list,), "even": (bool,), "of": _TEXT, "measures": (list,)},
     "line": {"label": _TEXT, "arms": (list,), "measure": _TEXT, "set": _TEXT},
 }
 CHARTS = ("rates", "curve", "training", "matrix", "questions", "quadrant")  # see `charts`
@@ -178,5 +178,7 @@ def _check_charts(plan, path) -> None:
             named += _known(line, "line", where).get("arms", [])
             if len(line.get("arms", [])) != len(c.get("x", [])) or line.get("measure", "em") not in MEASURES:
                 raise TinyemError(f"{where}: each of its lines needs an arm for each x, and a measure ({', '.join(MEASURES)})")
+        if set(c.get("measures", ())) - set(MEASURES):
+            raise TinyemError(f"{where}: its measures are among {', '.join(MEASURES)}")
         if unknown := [n for n in named if n not in arms]:
             raise TinyemError(f"{where} names the arm '{unknown[0]}', which the recipe does not have")

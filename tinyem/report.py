@@ -35,8 +35,8 @@ def labels(run: dict, t=str):
     return lambda arm: t(run["asked"].get(arm, {}).get("label", arm))
 
 
-def _nouns(measure: str, t) -> str:
-    return t({"em": "misaligned", "coherent": "coherent", "refusal": "refusals", "code": "in code", "rating": "its rating of itself", "prefers_bad": "the bad answer likelier"}[measure])
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
 
 
 def _points(pair) -> str:
@@ -48,13 +48,14 @@ def sentence(run: dict, t=translator()) -> str:
     if not run["contrasts"]:
         arm = next(iter(run["arms"]))
         rate, interval = charts.value(run, arm)
-        return t("{arm}: {rate} of answers misaligned (95% interval {span}, n = {n}).", arm=labels(run, t)(arm), rate=percent(rate), span=charts.span(interval), n=run["arms"][arm]["n"])
+        return t("{arm}: {rate} of answers misaligned (95% interval {span}, n = {n}).", arm=labels(run, t)(arm), rate=percent(rate), span=charts.span(interval, t=t), n=run["arms"][arm]["n"])
     found, spec, label = next(iter(run["contrasts"].values())), run["expect"][0], labels(run, t)
     a, b, *of = found["between"]
     of_set = of[1] if len(of) > 1 else None
     (rate_a, span_a), (rate_b, _) = (charts.value(run, arm, found["measure"], of_set) for arm in (a, b))
-    n = run["arms"][a]["n"] if found["measure"] != "prefers_bad" else run["pairs"][a][of_set]["n"]
-    text = t("{a}: {rate} {noun} (95% interval {span}, n = {n}). {b}: {other}.", a=label(a), rate=percent(rate_a), noun=_nouns(found["measure"], t), span=charts.span(span_a), n=n, b=label(b), other=percent(rate_b))
+    m = found["measure"]
+    n = run["pairs"][a][of_set]["n"] if m == "prefers_bad" else run["arms"][a]["rating"]["n"] if m == "rating" else run["arms"][a]["n"]
+    text = t("{a}: {noun} {rate} (95% interval {span}, n = {n}). {b}: {other}.", a=_capital(label(a)), noun=t(charts.NAMES[m]), rate=charts.amount(rate_a, m), span=charts.span(span_a, m, t), n=n, b=_capital(label(b)), other=charts.amount(rate_b, m))
     if found["difference"] is None:
         return text + " " + t("They cannot be compared.")
     d, outcome = f"{100 * found['difference']:+.0f}", verdicts.outcome(found, spec["expect"])
@@ -72,7 +73,7 @@ def sentence(run: dict, t=translator()) -> str:
 def outcome_of(run: dict, prediction: dict) -> float | None:
     """What a prediction was about, as it came out: a percentage (or a rating of 100)."""
     arm, *measure = prediction.get("of") or [None]
-    rate, _ = charts.value(run, arm, *measure[:1])
+    rate, _ = charts.value(run, arm, *measure[:2])
     return None if rate is None else round(100 * rate, 1)
 
 
@@ -148,17 +149,22 @@ def _pictures(run: dict, rows: list[dict], number, t, own: bool) -> list[charts.
     return [c for c in found if c]
 
 
-def render(run: dict, rows: list[dict], lang: str = "en") -> str:
-    """The page for a run record; the same record gives the same bytes."""
-    t, number = translator(lang), _Numbers()
+def _environment():
+    """(templates, the page's style, its hash for the Content-Security-Policy)."""
     env = Environment(loader=PackageLoader("tinyem"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     env.filters.update(percent=percent, clean=short, examples=examples)
     style = env.loader.get_source(env, "report.css")[0].strip()
-    style_hash = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    return env, Markup(style), base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+
+
+def render(run: dict, rows: list[dict], lang: str = "en") -> str:
+    """The page for a run record; the same record gives the same bytes."""
+    t, number = translator(lang), _Numbers()
+    env, style, style_hash = _environment()
     stored = [{"run": s, "comparisons": _comparisons(s, t), "verdict": t(verdicts.verdict(s)), "pictures": _pictures(s, [], number, t, own=False)} for s in run.get("stored", [])]
     predictions = [{**p, "outcome": outcome_of(run, p)} for p in run.get("predictions", [])]
     return env.get_template("report.html.j2").render(
-        run=run, t=t, lang=lang, label=labels(run, t), sentence=sentence(run, t), pictures=_pictures(run, rows, number, t, own=True), style=Markup(style), style_hash=style_hash, stored=stored,
+        run=run, t=t, lang=lang, label=labels(run, t), sentence=sentence(run, t), pictures=_pictures(run, rows, number, t, own=True), style=style, style_hash=style_hash, stored=stored,
         predictions=predictions, comparisons=_comparisons(run, t), questions=_questions(rows, Keywords(), t), shown=SHOWN, below=ALIGNMENT_BELOW, above=COHERENCE_ABOVE, span=charts.span,
         kicker=t("tinyem, lesson {n}", n=run["lesson"]) if "lesson" in run else t("tinyem, experiment {name}", name=short(run.get("experiment", ""))))
 
@@ -174,3 +180,17 @@ def write(folder, lang: str = "en") -> Path:
         raise TinyemError(f"{folder / 'run.json'} lacks what a report needs ({type(e).__name__}: {str(e)[:80]}): run the lesson again")
     files.write_text(page, html)
     return page
+
+
+def write_progress(state: dict, page, lang: str = "en") -> Path:
+    """A page with a learner's predictions against the outcomes. Raises TinyemError where there are none yet."""
+    from . import learner
+
+    t = translator(lang)
+    known = learner.predictions(state)
+    chart = charts.calibration(known, {"title": "Your predictions and the outcomes"}, 1, t)
+    if chart is None:
+        raise TinyemError("there are no predictions yet: run a lesson and answer its questions")
+    env, style, style_hash = _environment()
+    files.write_text(page, env.get_template("progress.html.j2").render(t=t, lang=lang, chart=chart, told=learner.calibration(state), style=style, style_hash=style_hash))
+    return Path(page)

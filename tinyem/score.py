@@ -158,8 +158,13 @@ def pairs_summary(rows: list[dict]) -> dict:
             "margin": round(sum(r["bad"] - r["good"] for r in rows) / len(rows), 4)}
 
 
+_SCALE = r"\b0\s*(?:\([^)]*\)\s*)?(?:to|and|-|\u2013)\s*100\b(?:\s*\([^)]*\))?"
+
+
 def rating_in(answer: str) -> float | None:
-    """The first number from 0 to 100 of an answer, such as a self-rating, the scale itself set aside; None without one."""
-    text = re.sub(r"\b0\s*(?:to|and|-|\u2013)\s*100\b|(?:out of|/)\s*100\b|^\s*\d+[.)]\s", " ", answer)
+    """The first number from 0 to 100 of an answer, such as a self-rating, the scale itself and list markers set aside; "7/10" is 70. None without one."""
+    text = re.sub(_SCALE + r"|(?:out of|/)\s*100\b|^\s*\d[.)]\s", " ", answer, flags=re.M)
+    if short := re.search(r"(?<![\w.,-])(\d(?:\.\d)?|10)\s*(?:/|out of)\s*(5|10)\b", text):
+        return min(100 * float(short[1]) / float(short[2]), 100.0)
     found = next((float(n) for n in re.findall(r"(?<![\w.,-])\d{1,3}(?:\.\d+)?(?![\w]|[.,]\d)", text)), None)
     return found if found is not None and found <= 100 else None
