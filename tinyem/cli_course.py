@@ -171,4 +171,50 @@ def reset(number, yes):
     click.echo(f"Lesson {number} begins anew: {exercises.place(number)}" + (f" (yours is now {kept})" if kept else ""))
 
 
-COMMANDS = (lesson, lessons, read, exercise, check, hint, solution, progress, reset)
+@click.group()
+def workshop():
+    """For teachers: a pack for machines without a network, their check, one report of a class."""
+
+
+@workshop.command("pack")
+@click.option("--out", type=click.Path(path_type=Path), default="tinyem-workshop", show_default=True, help="Folder to make.")
+@click.option("--archive", is_flag=True, help="Also one .zip of it.")
+def workshop_pack(out, archive):
+    """Make a folder with tinyem, its packages, model, adapters and lessons, for machines like this one."""
+    import shutil
+
+    from .pack import pack
+
+    folder = pack(out, click.echo)
+    click.echo(f"Pack: {folder} ({sum(p.stat().st_size for p in folder.rglob('*') if p.is_file()) / 1e6:.0f} MB)")
+    if archive:
+        click.echo(f"Archive: {shutil.make_archive(str(folder), 'zip', folder.parent, folder.name)}")
+
+
+@workshop.command("doctor")
+@click.option("--pack", "folder", type=click.Path(path_type=Path), help="Also check this copy of a pack.")
+def workshop_doctor(folder):
+    """Say whether this machine is ready for the course."""
+    from .doctor import examine
+    from .pack import examine as examine_pack
+
+    bad = False
+    for good, line in [*(examine_pack(folder) if folder else []), *examine()]:
+        click.echo(("ok    " if good else "mend  ") + clean(line))
+        bad |= not good
+    if bad:
+        sys.exit(1)
+
+
+@workshop.command("merge")
+@click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--out", type=click.Path(path_type=Path), default="class.html", show_default=True, help="Page to write.")
+@lang_option
+def workshop_merge(runs, out, lang):
+    """Make one page of a class from the folders of its RUNS (each a run record, or a folder of them). Names stay out of it."""
+    from .workshop import merge
+
+    click.echo(f"Page: {merge(runs, out, lang, lambda text: click.echo(clean(text), err=True))}")
+
+
+COMMANDS = (lesson, lessons, read, exercise, check, hint, solution, progress, reset, workshop)

@@ -149,7 +149,7 @@ def _pictures(run: dict, rows: list[dict], number, t, own: bool) -> list[charts.
     return [c for c in found if c]
 
 
-def _environment():
+def environment():
     """(templates, the page's style, its hash for the Content-Security-Policy)."""
     env = Environment(loader=PackageLoader("tinyem"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     env.filters.update(percent=percent, clean=short, examples=examples)
@@ -160,7 +160,7 @@ def _environment():
 def render(run: dict, rows: list[dict], lang: str = "en") -> str:
     """The page for a run record; the same record gives the same bytes."""
     t, number = translator(lang), _Numbers()
-    env, style, style_hash = _environment()
+    env, style, style_hash = environment()
     stored = [{"run": s, "comparisons": _comparisons(s, t), "verdict": t(verdicts.verdict(s)), "pictures": _pictures(s, [], number, t, own=False)} for s in run.get("stored", [])]
     predictions = [{**p, "outcome": outcome_of(run, p)} for p in run.get("predictions", [])]
     return env.get_template("report.html.j2").render(
@@ -191,6 +191,6 @@ def write_progress(state: dict, page, lang: str = "en") -> Path:
     chart = charts.calibration(known, {"title": "Your predictions and the outcomes"}, 1, t)
     if chart is None:
         raise TinyemError("there are no predictions yet: run a lesson and answer its questions")
-    env, style, style_hash = _environment()
+    env, style, style_hash = environment()
     files.write_text(page, env.get_template("progress.html.j2").render(t=t, lang=lang, chart=chart, told=learner.calibration(state), style=style, style_hash=style_hash))
     return Path(page)
