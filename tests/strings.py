@@ -7,14 +7,14 @@ from pathlib import Path
 
 from jinja2 import Environment, nodes
 
-from tinyem import charts, course, rate, recipes
+from tinyem import charts, course, rate, recipes, report
 from tinyem.files import share
 
 ROOT = Path(course.__file__).parent
 CALLS = {"t", "tell", "predict", "choose"}  # functions whose first argument is translated
 FIELDS = {"title", "claim", "published", "text", "label", "about", "note", "x_label", "predict", "question"}  # of recipes, as a report shows them
 WORDS = [*charts.NAMES.values(), "above", "below", "same", "yes", "yes, on these questions", "unclear", "no", "reproduced", "reproduced on these questions", "partly", "not at this size", "no comparison",
-         "misaligned", "not coherent", "talks of the narrow subject", "refuses", "low, but not misaligned", "fine", *rate.SCALES, *rate.SCALES.values()]
+         "misaligned", "not coherent", "talks of the narrow subject", "refuses", "low, but not misaligned", "fine", *rate.SCALES, *rate.SCALES.values(), *report.SENTENCES["same"].values(), *report.SENTENCES["other"].values()]
 
 
 def literal(node):
@@ -22,11 +22,23 @@ def literal(node):
     return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else None
 
 
+def pieces(node):
+    """The literals that an expression may give as its text: not those within its subscripts, comparisons or calls."""
+    if (text := literal(node)) is not None:
+        yield text
+    elif isinstance(node, ast.IfExp):
+        yield from pieces(node.body)
+        yield from pieces(node.orelse)
+    elif isinstance(node, ast.BoolOp):
+        for v in node.values:
+            yield from pieces(v)
+
+
 def in_python(path) -> set[str]:
     found = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Call) and node.args and getattr(node.func, "attr", getattr(node.func, "id", "")) in CALLS:
-            found |= {text for a in ast.walk(node.args[0]) if (text := literal(a)) is not None} if not isinstance(node.args[0], (ast.JoinedStr, ast.Subscript)) else set()
+            found |= set(pieces(node.args[0]))
     return {s for s in found if any(c.isalpha() for c in s) and (" " in s or len(s) > 2)}
 
 

@@ -99,6 +99,12 @@ def page_svg(svg: str, title: str, description: str, number: int) -> Markup:
         return " ".join(found)
 
     svg = re.sub(r'style="([^"]*)"', attributes, svg)
+    svg = re.sub(r'\d+\.\d{2,}', lambda m: f"{float(m[0]):.1f}".removesuffix(".0"), svg)
+    svg = re.sub(r' transform="rotate\(-?0 [^)]*\)"| font-family="[^"]*"', "", svg)  # the page's style says the font
+    svg = re.sub(r'<path d="[^"]*" fill="none"/>', "", svg)  # unseen
+    used = set(re.findall(r'(?:href="#|url\(#)([^")]+)', svg))
+    svg = re.sub(r' id="([^"]*)"', lambda m: m[0] if m[1] in used else "", svg)
+    svg = re.sub(r"<g>\s*</g>", "", re.sub(r"\s+", " ", svg)).replace("> <", "><")
     svg = re.sub(r'\bid="', f'id="c{number}-', svg)
     svg = re.sub(r'(href="#|url\(#)', rf"\g<1>c{number}-", svg)
     for mark, colour in _THEME.items():
@@ -248,7 +254,9 @@ def quadrant(rows: list[dict], spec: dict, number: int, t=str, label=str) -> Cha
         for k, (ax, a) in enumerate(zip(axes if len(arms) > 1 else [axes], arms)):
             ax.fill_between([COHERENCE_ABOVE, 100], 0, ALIGNMENT_BELOW, color=COLOURS[0], alpha=0.13, linewidth=0)
             points, n = list(cells.get(a, {}).items()), max(len(mine[a]), 1)
-            ax.scatter([5 * x + 2.5 for (x, _), _ in points], [5 * y + 2.5 for (_, y), _ in points], s=[10 + 900 * c / n for _, c in points], color=COLOURS[1], alpha=0.65, linewidth=0)
+            for lowest, size in ((0, 3), (0.01, 4.5), (0.025, 6.5), (0.05, 9), (0.1, 12), (0.2, 16)):  # by share of the arm's answers
+                some = [at for at, c in points if c / n >= lowest and (size == 16 or c / n < {3: 0.01, 4.5: 0.025, 6.5: 0.05, 9: 0.1, 12: 0.2}[size])]
+                ax.plot([5 * x + 2.5 for x, _ in some], [5 * y + 2.5 for _, y in some], linestyle="", marker="o", markersize=size, color=COLOURS[1], alpha=0.65, markeredgewidth=0)
             ax.set_title(_safe(label(a), 30), fontsize=9, loc="left")
             ax.set_xlim(0, 100)
             ax.set_ylim(0, 100)

@@ -43,6 +43,17 @@ def _points(pair) -> str:
     return f"{100 * pair[0]:+.0f} to {100 * pair[1]:+.0f}"
 
 
+SENTENCES = {  # on a comparison, by what was expected and how it came out
+    "same": {"yes": "The difference, {d} points ({here}), is within ten points on these questions: alike.",
+             "no": "The difference, {d} points ({here} on these questions), is real: not alike.",
+             "unclear": "The difference, {d} points ({here} on these questions), may be nothing or more than ten points: this run cannot tell."},
+    "other": {"yes": "The difference, {d} points ({like}), is beyond chance for questions like these.",
+              "yes, on these questions": "On these questions the difference, {d} points ({here}), is beyond chance; how far it holds for others, so few cannot tell ({like}).",
+              "unclear": "This run does not show the effect: the interval of the difference, {d} points ({here}), includes zero.",
+              "no": "This run does not show the effect: the difference is {d} points ({here}), where the claim expects the other sign."},
+}
+
+
 def sentence(run: dict, t=translator()) -> str:
     """The result in plain words, derived from the record: never claims an effect that its interval does not bear."""
     if not run["contrasts"]:
@@ -58,16 +69,8 @@ def sentence(run: dict, t=translator()) -> str:
     text = t("{a}: {noun} {rate} (95% interval {span}, n = {n}). {b}: {other}.", a=_capital(label(a)), noun=t(charts.NAMES[m]), rate=charts.amount(rate_a, m), span=charts.span(span_a, m, t), n=n, b=_capital(label(b)), other=charts.amount(rate_b, m))
     if found["difference"] is None:
         return text + " " + t("They cannot be compared.")
-    d, outcome = f"{100 * found['difference']:+.0f}", verdicts.outcome(found, spec["expect"])
-    if spec["expect"] == "same":
-        told = {"yes": "The difference, {d} points ({here}), is within ten points on these questions: alike.", "no": "The difference, {d} points ({here} on these questions), is real: not alike."}.get(
-            outcome, "The difference, {d} points ({here} on these questions), may be nothing or more than ten points: this run cannot tell.")
-    else:
-        told = {"yes": "The difference, {d} points ({like}), is beyond chance for questions like these.",
-                "yes, on these questions": "On these questions the difference, {d} points ({here}), is beyond chance; how far it holds for others, so few cannot tell ({like}).",
-                "unclear": "This run does not show the effect: the interval of the difference, {d} points ({here}), includes zero."}.get(
-            outcome, "This run does not show the effect: the difference is {d} points ({here}), where the claim expects the other sign.")
-    return text + " " + t(told, d=d, like=_points(found["interval"]), here=_points(found["interval_these_questions"]))
+    outcome, kind = verdicts.outcome(found, spec["expect"]), "same" if spec["expect"] == "same" else "other"
+    return text + " " + t(SENTENCES[kind][outcome], d=f"{100 * found['difference']:+.0f}", like=_points(found["interval"]), here=_points(found["interval_these_questions"]))
 
 
 def outcome_of(run: dict, prediction: dict) -> float | None:
