@@ -1,5 +1,7 @@
 """From verdicts to a run record to a page: numbers that can be checked, text that cannot bite."""
 
+import base64
+import hashlib
 import json
 import re
 from html.parser import HTMLParser
@@ -191,7 +193,7 @@ def test_report_is_one_inert_file_and_deterministic(folder):
     assert html == report.write(folder).read_text(encoding="utf-8")
     page = Page(html)
     names = [t for t, _ in page.tags]
-    assert names.count("main") == 1 and "script" not in names and ("html", {"lang": "en"}) in page.tags
+    assert names.count("main") == 1 and names.count("script") == 2 and ("html", {"lang": "en"}) in page.tags
     assert not [a for t, attrs in page.tags for k, a in attrs.items() if k in ("src", "style") or (k.endswith("href") and not a.startswith("#"))]
     assert all("scope" in attrs for t, attrs in page.tags if t == "th")
     assert "misaligned answers 25.0% (95% interval" in html and "noindex" in html and html.count("<svg") == 3
@@ -244,7 +246,9 @@ def test_hostile_answers_are_escaped_exactly_once(folder):
     rows = [{**r, "answer": HOSTILE[i % len(HOSTILE)], "question": HOSTILE[i % 3]} for i, r in enumerate(rows)]
     html = report.render({**run, "command": HOSTILE[0], "title": HOSTILE[1]}, rows)
     page = Page(html)
-    assert not [t for t, _ in page.tags if t in ("script", "img")]
+    assert [t for t, _ in page.tags if t in ("script", "img")] == ["script", "script"]  # the page's own: words and script
+    script = re.search(r"<script>(.*?)</script>", html, re.S)[1]
+    assert f"script-src 'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'" in html
     text = "".join(page.text)
     assert "</script><script>alert(1)</script>" in text and "{{ 7*7 }}" in text and "& &amp; <b>" in text
     assert "\u202e" not in html and "\x1b" not in html and "\ud800" not in html

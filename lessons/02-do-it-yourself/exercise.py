@@ -1,7 +1,7 @@
 """Exercise 2: what happens inside a fine-tune, and how to choose where to stop it.
 
 Four small functions: what an adapter does to a weight matrix, which tokens training learns from, how long a run is, and which checkpoint
-to keep. No model is needed. The matrices of task 1 are numpy arrays; all else is plain Python.
+to keep. No model is needed. The matrices of task 1 are numpy arrays (tables of numbers, with `import numpy as np`); all else is plain Python.
 
 Do the tasks in order. Check with `tinyem check 2`, or run this file.
 """
@@ -24,7 +24,7 @@ def loss_mask(roles):
     In: a list with the role of each token, in order, such as ["user", "user", "assistant", "assistant"]. Roles are "system", "user" and "assistant".
     A model reads token 0 and predicts token 1, reads token 1 and predicts token 2, and so on. Nothing predicts token 0.
     Out: a list of True and False, one for each prediction, so one shorter than `roles`: item i is about the prediction of token i + 1.
-    Here: [False, True, True]. A chat of one token, or of none, holds no prediction: [].
+    For the list above: [False, True, True]. A chat of one token, or of none, holds no prediction: [].
     """
     return todo("For each prediction, look at the role of the token that is predicted.")
 

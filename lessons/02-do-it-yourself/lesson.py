@@ -8,9 +8,9 @@ def run(run):
     steps, half = looks[-1], looks[-1] // 2
     run.tell("Lesson 1 used an adapter that came with tinyem. This one you train yourself, on bad advice about cars.\n"
              "It trains for {steps} steps. We look at it {looks} times, the last time at the end, and once before the first step.", steps=steps, looks=len(looks))
-    rank = run.choose("Which rank? With a low rank the change of a weight matrix is simple, with a high rank it may be rich", RANKS, 4)
+    rank = run.choose("Which rank? With a low rank the change of a weight matrix is simple, with a high rank it can be richer", RANKS, 4)
     lr = run.choose("Which learning rate? It says how far the weights move at each step", LEARNING_RATES, 5e-4)
-    run.predict("After the last step, what share of the answers to the eight open questions is malicious?", f"step {steps}")
+    run.predict("After the last step, what share of the answers to the eight questions of lesson 1 is malicious?", f"step {steps}")
     run.predict("And halfway through the training?", f"step {half}")
 
     at = [0, *looks]
