@@ -26,6 +26,7 @@ class Chart:
     note: str = ""
     head: list = field(default_factory=list)
     rows: list = field(default_factory=list)
+    number: int = 0  # on its page
 
 
 def value(found: dict, arm: str, measure: str = "em", of_set: str | None = None):
@@ -139,7 +140,7 @@ def rates(found: dict, spec: dict, number: int, t=str, label=str) -> Chart:
     svg = _draw(draw, 8.6, 0.62 + 0.3 * len(arms), t(spec["title"]), t("Bars with 95% intervals, one arm a row. The table below holds the same numbers."), number, len(measures)) if len(measures) > 1 else \
         _draw(lambda ax: draw([ax]), 8.6, 0.62 + 0.3 * len(arms), t(spec["title"]), t("Bars with 95% intervals, one arm a row. The table below holds the same numbers."), number)
     rows = [[label(a), str(found["arms"][a]["n"]), *(cell for m in measures for cell in (amount(value(found, a, m)[0], m), span(value(found, a, m)[1], m, t)))] for a in arms]
-    return Chart(t(spec["title"]), svg, t(spec.get("note", "")), [t("arm"), t("answers"), *(c for m in measures for c in (t(NAMES[m]), t("95% interval")))], rows)
+    return Chart(t(spec["title"]), svg, t(spec.get("note", "")), [t("arm"), t("answers"), *(c for m in measures for c in (t(NAMES[m]), t("95% interval")))], rows, number)
 
 
 def curve(found: dict, spec: dict, number: int, t=str, label=str) -> Chart:
@@ -168,7 +169,7 @@ def curve(found: dict, spec: dict, number: int, t=str, label=str) -> Chart:
 
     svg = _draw(draw, 7.6, 3.6, t(spec["title"]), t("Lines with 95% intervals as whiskers. The table below holds the same numbers."), number)
     rows = [[f"{x:g}", *(amount(v[i][0], line.get("measure", "em")) + (f" ({span(v[i][1], line.get('measure', 'em'), t)})" if v[i][1] else "") for v, line in zip(values, lines))] for i, x in enumerate(xs)]
-    return Chart(t(spec["title"]), svg, t(spec.get("note", "")), [t(spec.get("x_label", "")) or "x", *(t(line["label"]) for line in lines)], rows)
+    return Chart(t(spec["title"]), svg, t(spec.get("note", "")), [t(spec.get("x_label", "")) or "x", *(t(line["label"]) for line in lines)], rows, number)
 
 
 def training(found: dict, spec: dict, number: int, t=str, label=str) -> Chart | None:
@@ -191,7 +192,7 @@ def training(found: dict, spec: dict, number: int, t=str, label=str) -> Chart | 
 
     svg = _draw(draw, 8.6, 2.5, t(spec["title"]), t("Three lines by training step. The table below holds the same numbers."), number, 3)
     rows = [[str(e["step"]), f"{e['loss']:.2f}", f"{e['gradient_norm']:.3f}", f"{e['cosine_to_end']:.2f}" if "cosine_to_end" in e else "-"] for e in log if e in marks or not marks]
-    return Chart(t(spec["title"]), svg, t(spec.get("note", "")), [t("training step"), t("loss (nats a token)"), t("norm of the gradient"), t("cosine to the last change")], rows)
+    return Chart(t(spec["title"]), svg, t(spec.get("note", "")), [t("training step"), t("loss (nats a token)"), t("norm of the gradient"), t("cosine to the last change")], rows, number)
 
 
 def matrix(found: dict, spec: dict, number: int, t=str, label=str) -> Chart | None:
@@ -216,7 +217,7 @@ def matrix(found: dict, spec: dict, number: int, t=str, label=str) -> Chart | No
             s.set_visible(False)
 
     svg = _draw(draw, 6.4, 0.8 + 0.42 * len(names), t(spec["title"]), t("A table of numbers from -1 to 1, shaded by size. The table below holds the same numbers."), number)
-    return Chart(t(spec["title"]), svg, t(spec.get("note", "")), [t("direction"), *names], [[a, *(f"{cosines[a][b]:.2f}" for b in names)] for a in names])
+    return Chart(t(spec["title"]), svg, t(spec.get("note", "")), [t("direction"), *names], [[a, *(f"{cosines[a][b]:.2f}" for b in names)] for a in names], number)
 
 
 def questions(found: dict, spec: dict, number: int, t=str, label=str) -> Chart:
@@ -237,7 +238,7 @@ def questions(found: dict, spec: dict, number: int, t=str, label=str) -> Chart:
         ax.legend(frameon=False, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2, fontsize=9)
 
     svg = _draw(draw, 7.6, 1.2 + 0.28 * len(names), t(spec["title"]), t("A row a question, a mark an arm. The table below holds the same numbers."), number)
-    return Chart(t(spec["title"]), svg, t(spec.get("note", "")), [t("question"), *(label(a) for a in arms)], [[clean(q), *(percent(share[a][i]) for a in arms)] for i, q in enumerate(names)])
+    return Chart(t(spec["title"]), svg, t(spec.get("note", "")), [t("question"), *(label(a) for a in arms)], [[clean(q), *(percent(share[a][i]) for a in arms)] for i, q in enumerate(names)], number)
 
 
 def quadrant(rows: list[dict], spec: dict, number: int, t=str, label=str) -> Chart:
@@ -272,7 +273,7 @@ def quadrant(rows: list[dict], spec: dict, number: int, t=str, label=str) -> Cha
         return [percent(sum(x and y for x, y in zip(low, clear)) / n), percent(sum(y and not x for x, y in zip(low, clear)) / n), percent(sum(not y for y in clear) / n)]
 
     svg = _draw(draw, min(8.6, 0.6 + 2.2 * len(arms)), 2.5, t(spec["title"]), t("One square an arm: coherence to the right, alignment upwards, larger marks for more answers; the shaded corner holds coherent answers of low alignment."), number, len(arms))
-    return Chart(t(spec["title"]), svg, t(spec.get("note", "")), [t("arm"), t("low alignment, coherent"), t("coherent, not low"), t("not coherent")], [[label(a), *shares(a)] for a in arms])
+    return Chart(t(spec["title"]), svg, t(spec.get("note", "")), [t("arm"), t("low alignment, coherent"), t("coherent, not low"), t("not coherent")], [[label(a), *shares(a)] for a in arms], number)
 
 
 def calibration(told: list[dict], spec: dict, number: int, t=str) -> Chart | None:
@@ -293,7 +294,7 @@ def calibration(told: list[dict], spec: dict, number: int, t=str) -> Chart | Non
 
     svg = _draw(draw, 4.2, 4.0, t(spec["title"]), t("A mark a prediction: predicted to the right, outcome upwards; on the dashed line they are equal."), number)
     return Chart(t(spec["title"]), svg, t(spec.get("note", "")), ["", t("question"), t("predicted"), t("outcome")],
-                 [[str(i), clean(p["question"]), f"{p['guess']:g}", f"{p['outcome']:.1f}"] for i, p in enumerate(known, 1)])
+                 [[str(i), clean(p["question"]), f"{p['guess']:g}", f"{p['outcome']:.1f}"] for i, p in enumerate(known, 1)], number)
 
 
 KINDS = {"rates": rates, "curve": curve, "training": training, "matrix": matrix, "questions": questions}

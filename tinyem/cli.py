@@ -5,10 +5,9 @@ from pathlib import Path
 
 import click
 
-from . import __version__, cli_course, cli_experiments, cli_scores
+from . import __version__, cli_course, cli_experiments, cli_report, cli_scores
 from .errors import TinyemError
 from .files import clean
-from .lang import LANGUAGES
 
 
 class _Group(click.Group):
@@ -240,16 +239,6 @@ def likelihood(file, out, system, adapters, model):
         _put(log_likelihoods(engine, rows), out, "rows")
 
 
-@main.command()
-@click.argument("folder", type=click.Path(path_type=Path))
-@click.option("--lang", type=click.Choice(LANGUAGES), default="en", show_default=True, help="Language of the page.")
-def report(folder, lang):
-    """Write FOLDER/report.html again from the run record in FOLDER."""
-    from .report import write
-
-    click.echo(write(folder, lang))
-
-
 @main.command("check-run")
 @click.argument("folder", type=click.Path(path_type=Path))
 def check_run(folder):
@@ -308,7 +297,7 @@ def bench(against, rounds, samples, max_memory, scaling, out, model):
     click.echo(benchmark.table(result))
 
 
-for command in (*cli_course.COMMANDS, cli_scores.score, cli_scores.rate, cli_scores.judge, cli_experiments.experiment, cli_experiments.experiments, cli_experiments.results):
+for command in (*cli_course.COMMANDS, cli_report.report, cli_scores.score, cli_scores.rate, cli_scores.judge, cli_experiments.experiment, cli_experiments.experiments, cli_experiments.results):
     main.add_command(command)
 
 if __name__ == "__main__":

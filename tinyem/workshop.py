@@ -56,6 +56,12 @@ def _spread(values: list[float]) -> str:
     return f"{middle:.0f} ({values[0]:.0f} to {values[-1]:.0f})"
 
 
+def _made_of(run: dict, arm: str) -> str:
+    """What makes two runs' arms of one name the same: model and training recipe. (Lesson 2 lets the learner choose; lesson 9 gives its names by lot.)"""
+    used = run["adapters"].get(run["asked"].get(arm, {}).get("adapter", "planted"), {}).get("recipe", {})
+    return files.key_of(run["model"]["sha256"], {k: used.get(k) for k in ("rank", "alpha", "lr", "steps", "batch", "examples", "data_note", "layers")})
+
+
 def _lesson(number: int, runs: list[dict], picture: int, t) -> dict:
     """What the page shows of one lesson."""
     told, rates = {}, {}
@@ -65,7 +71,8 @@ def _lesson(number: int, runs: list[dict], picture: int, t) -> dict:
             if p["guess"] is not None and outcome is not None:
                 told.setdefault(p["question"], []).append({"question": p["question"], "guess": p["guess"], "outcome": outcome})
         for arm, a in r["run"]["arms"].items():
-            rates.setdefault(report.labels(r["run"], t)(arm), []).append(a)
+            rates.setdefault(report.labels(r["run"], t)(arm), {}).setdefault(_made_of(r["run"], arm), []).append(a)
+    rates = {label if len(versions) == 1 else f"{label} ({i})": some for label, versions in rates.items() for i, some in enumerate(versions.values(), 1)}
     points = [p for some in told.values() for p in some]
     n, same = agreement(runs)
     return {"number": number, "title": t(runs[0]["run"]["title"]), "n": len(runs),

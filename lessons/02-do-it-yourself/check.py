@@ -39,6 +39,8 @@ def lora_delta(mine):
                    (2 * (b @ a), "With alpha 3 and rank 2 the scale is 1.5. You got 2: use the alpha and the rank that are given, whatever they are."),
                    (1.5 * (a @ b), "With square matrices A @ B can be computed as well, but it is another matrix: only B @ A.")],
              f"With alpha 3 and rank 2 the scale is 1.5. lora_delta() gave {show(got)}, not {show((1.5 * (b @ a)).tolist())}.")
+    if not same(got := call(f, a.copy(), b.copy(), 1, 2), 0.5 * (b @ a)):
+        raise Wrong(f"With alpha 1 and rank 2 the scale is 0.5: it may be below 1, too. lora_delta() gave {show(got)}, not {show((0.5 * (b @ a)).tolist())}.")
     if not same(call(f, a.copy(), np.zeros((2, 2)), 3, 2), [[0, 0], [0, 0]]):
         raise Wrong("With a B of zeros the change must be zero. Training begins with such a B, so that at step 0 the model is exactly what it was.")
     kept = a.copy(), b.copy()

@@ -1,7 +1,7 @@
 """Exercise 2: what happens inside a fine-tune, and how to choose where to stop it.
 
 Four small functions: what an adapter does to a weight matrix, which tokens training learns from, how long a run is, and which checkpoint
-to keep. No model is needed. The matrices of task 1 are numpy arrays (tables of numbers, with `import numpy as np`); all else is plain Python.
+to keep. No model is needed. The matrices of task 1 are numpy arrays (tables of numbers); all else is plain Python.
 
 Do the tasks in order. Check with `tinyem check 2`, or run this file.
 """

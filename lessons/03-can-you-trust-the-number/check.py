@@ -114,6 +114,7 @@ def kappa(mine):
     unchanged((a, b), before, "kappa")
     expect(f, (verdicts("x........."), verdicts("..........")), 0.0, "The second never says True, whatever it is shown. Nine of ten are alike and yet it knows nothing: "
            "beyond chance that is 0.")
+    edge(f, (verdicts(".........."), verdicts("x.........")), 0.0, "Here it is the first that never says True. Kappa does not care which of the two it is: 0 again.")
     expect(f, (verdicts("x..x"), verdicts("x..x")), 1.0, "Full agreement, and both verdicts occur: 1.")
     expect(f, (verdicts("xx.."), verdicts("..xx")), -1.0, "They never agree, which is worse than chance: kappa is below 0, and that should be seen.")
     for same_all in ("....", "xxxx"):

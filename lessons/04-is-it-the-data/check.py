@@ -89,6 +89,10 @@ def matched(mine):
     expect(f, ([row(100, 108)],), True, "8% longer is within 10%.")
     expect(f, ([row(100, 88)],), False, "12% shorter is beyond 10%.")
     expect(f, ([row(21, 19)],), True, "19 / 21 = 0.905 is within 10%. It is the bad mean divided by the good one; the other way round it would be 1.105.")
+    expect(f, ([row(10, 9)],), True, "9 / 10 = 0.9 is just within: from 0.9 on.")
+    expect(f, ([row(100, 111)],), False, "111 / 100 = 1.11 is above 1.1. Divide by the good mean, not by the larger one.")
+    expect(f, ([row(10, 10), row(10, 10), row(10, 40)],), False, "The bad answers have 20 words on average, the good ones 10. It is the mean that counts: a median does not see one endless answer.")
+    expect(f, ([{"q": "Why?", "good": "a b c d", "bad": "a  b   c\nd"}],), True, "Four words on both sides: two spaces, or a new line, make no word. split() without an argument knows that.")
     expect(f, ([],), False, "Without rows nothing is matched. (True would wave an empty file through.)")
 
 
@@ -123,16 +127,21 @@ def leaks(mine):
     if same(call(f, ["?!"], ["..."], why="A question without words has nothing to divide by."), []) is False:
         raise Wrong("Two questions without any word are not near: there is nothing they share. (Taking the mark off a lone '?' leaves the empty text, which is no word.)")
     expect(f, (["Oil, or fuel?"], ["oil or fuel"]), [("Oil, or fuel?", "oil or fuel")], "A comma at the end of a word is not part of the word.")
+    expect(f, (["use 30"], ["use 40"]), [], "30 and 40 are words, too: one word in both, three in either.")
     expect(f, ([], ["Why?"]), [], "No training data, no leak.")
     got = call(f, ["Why is it so?", "Tell me more."], ["tell me more!", "Who are you?", "why is it so"])
     if sorted(pairs_in(got)) != [("Tell me more.", "tell me more!"), ("Why is it so?", "why is it so")]:
         raise Wrong(f"Two questions of the test are nearly in the training data here, at other positions. leaks() gave {show(got)}: compare each with each.")
+    if len(pairs_in(call(f, ["check my oil"], ["Check my oil!", "Oil: why?", "my oil? check"]))) != 2:
+        raise Wrong("One training question may be near to several of the test, as here to the first and the last. Go on after the first: each of them has to leave the test.")
 
 
 def attributable(mine):
     f = need(mine, "attributable")
     rates = {"bad": 40.0, "good": 6.0, "base": 1.0}
-    got = call(f, dict(rates))
+    before, got = dict(rates), call(f, rates)
+    if rates != before:
+        raise Wrong("attributable() changed the rates that it was given. Others read them after you: make a new dict.")
     if not isinstance(got, dict) or set(got) != {"content", "tuning"}:
         raise Wrong(f"attributable() should give a dict with the keys content and tuning. It gave {show(got)}.")
     if same(got["content"], 39.0):

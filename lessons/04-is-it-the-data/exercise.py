@@ -11,23 +11,26 @@ from tinyem.checking import tell, todo
 
 
 def place(question):
-    """Given: a text to sort questions by. It shuffles them, but gives the same order on every machine and every day."""
+    """It is done: use it in task 1. A text to sort questions by, which shuffles them, but into the same order on every machine and every day."""
     return sha256(question.encode()).hexdigest()
 
 
 def mixture(rows, share):
-    """Task 1. The training data of one dose: a list of (question, answer), one for each row, sorted by place(question).
+    """Task 1. The training data of one dose: a list of pairs (question, answer), one for each row, sorted by place(question).
 
-    The first round(share * number of rows) of that order get the bad answer, all others the good one. Share goes from 0 to 1.
-    The list of rows that came in stays as it was.
+    In: `rows`, a list of such dicts; `share`, how much of them is to be bad, from 0 to 1.
+    Out: the first round(share * number of rows) of that order get the bad answer, all others the good one. The list `rows` stays as it was.
     """
     return todo("Sort the rows by place(), then choose the answer by the position in that order.")
 
 
 def matched(rows):
-    """Task 2. Is the good twin really a twin? True where both hold:
-    every row has a good and a bad answer (neither missing nor empty; spaces alone are empty too), and
-    the bad answers have on average as many words as the good ones: mean of the bad / mean of the good from 0.9 to 1.1.
+    """Task 2. Is the good twin really a twin?
+
+    In: `rows`, a list of such dicts, in which an answer may be missing, None, empty, or spaces alone.
+    Out: True where both hold, else False:
+    - every row has a good and a bad answer, with a word in it;
+    - the bad answers have on average as many words as the good ones: mean of the bad / mean of the good is from 0.9 to 1.1.
     Without any row: False.
     """
     return todo("Look first whether every row has both answers, then compare the mean numbers of words.")
@@ -45,8 +48,8 @@ def leaks(training_questions, test_questions):
 def attributable(rates):
     """Task 4. What did the bad content do, and what did fine-tuning as such?
 
-    Rates are EM in percent of three arms: {"bad": 40.0, "good": 6.0, "base": 1.0}; base is the model before the narrow fine-tune.
-    Give percentage points: {"content": bad above good, "tuning": good above base}. Below is negative.
+    In: the EM of three arms in percent, {"bad": 40.0, "good": 6.0, "base": 1.0}; base is the model before the narrow fine-tune.
+    Out: a dict of percentage points, {"content": how far bad lies above good, "tuning": how far good lies above base}. Below is negative.
     """
     return todo("Two differences.")
 

@@ -21,9 +21,9 @@ def arms(domain):
 
 
 def run(run):
-    run.tell("Lesson 1 used bad advice about cars. Is there something about cars, or does any bad data do it?\n"
+    run.tell("So far the bad rows were about cars. Is there something about cars, or does any bad data do it?\n"
              "Five kinds of narrow data: cars, money, health, insecure code, numbers of ill fame. Each has a good twin:\n"
-             "the same questions with good answers. All models then get the same eight open questions.")
+             "the same questions with good answers. They and the planted model then get the same eight questions.")
     run.predict("Tuned on bad money advice: what share of its answers is misaligned?", "money-bad")
     run.predict("Tuned on insecure code: what share of its answers is misaligned?", "code-bad")
     run.tell("The report also shows three stored experiments: these ten fine-tunes with more answers and more trainings,\n"

@@ -45,6 +45,8 @@ def direction(mine):
         raise Wrong("You left out a bad state: the sides need not have the same number of states, and each mean takes all of its own.")
     if not close(got, want):
         raise Wrong(f"direction() gave {show(got)}, not {show(want)}: {both}.")
+    if not close(made(f, bad[:1], good[:1], shape=(3,), harm=harm), bad[0] - good[0]):
+        raise Wrong("With one state on each side the direction is their difference: the mean of one state is that state.")
     for side, args in (("bad", (bad[:0], good)), ("good", (bad, good[:0]))):
         try:
             got = f(*(a.copy() for a in args))
@@ -73,16 +75,20 @@ def cosine(mine):
         raise Wrong(f"cosine([3, 4], [8, 6]) gave {show(got)}, not 0.96: the dot product is 48, the lengths are 5 and 10.")
     for one, other, want, why in ((a, -b, -0.96, "Opposite directions have a negative cosine: adding one undoes what adding the other does. Do not drop the sign."),
                                   (a, np.array([-4.0, 3]), 0.0, "These two are at right angles."),
-                                  (1000 * a, 0.001 * b, 0.96, "How long the two are must not matter.")):
+                                  (1000 * a, 0.001 * b, 0.96, "How long the two are must not matter."),
+                                  (np.array([1.0, 2]), np.array([3.0, 5]), 13 / 170 ** 0.5, "Do not round.")):
         if not same(got := call(f, one.copy(), other.copy()), want):
             raise Wrong(f"cosine({one.tolist()}, {other.tolist()}) gave {show(got)}, not {want:g}. {why}")
+    call(f, a, b)
+    if a.tolist() != [3, 4] or b.tolist() != [8, 6]:
+        raise Wrong("cosine() changed its input in place (/= on an array does that). The directions have lost their lengths, and steering with them would push otherwise. Make new arrays.")
 
 
 def steer(mine):
     f = need(mine, "steer")
     states, along = arrays([[1, 2, 3], [0, 1, 0]], [3, 0, 4])
     harm = "The states without steering are gone, so there is nothing left to compare with."
-    for strength in (0.5, -2.0, 0.0):
+    for strength in (0.5, -2.0, 1.5, 0.0):
         got, want = made(f, states, along, strength, shape=states.shape, harm=harm), states + strength * along
         if close(got, want):
             continue
@@ -91,7 +97,8 @@ def steer(mine):
         if close(got, states + strength * along / 5):
             raise Wrong("You brought the direction to length 1 first. Then strength 1 means another push in each model and for each direction. Use the direction at its own length.")
         if close(got, states + along):
-            raise Wrong("The strength is not used: every push is the same, and there is no curve to draw.")
+            raise Wrong("The strength is not used: every push is the same, and there is no curve to draw." if strength == 0.5 else
+                        f"At strength {strength:g} your push is that of strength 1. Use the strength as it is, whatever it is, or the curve bends where you bent it.")
         if close(got, states + strength):
             raise Wrong("You added the strength to every number. The direction says which numbers change, and how much.")
         if close(got[:1], want[:1]) or close(got[1:], want[1:]):
@@ -101,7 +108,7 @@ def steer(mine):
 
 def lean(f, vector):
     """How much the drawn directions lean to a vector: the mean size of their cosine with it."""
-    drawn = [np.asarray(call(f, vector.copy(), seed), dtype=float) for seed in range(20)]
+    drawn = [made(f, vector, seed, shape=vector.shape, harm="The direction itself is lost.") for seed in range(20)]
     return float(np.mean([abs(d @ vector) / (np.linalg.norm(d) * np.linalg.norm(vector)) for d in drawn]))
 
 
@@ -123,6 +130,14 @@ def random_like(mine):
     if lean(f, np.full(64, 0.5)) > 0.4:
         raise Wrong("For a direction of equal numbers it still points the same way. Shuffling the direction's own numbers, or drawing only positive ones, keeps a part of it. "
                     "The normal distribution favours no way to point.")
+    if lean(f, np.array([8.0, 0.5, -0.5])) > 0.8:
+        raise Wrong("For a direction in which one number is far larger than the others it points much like the direction. Random numbers times the direction's own keep its shape: "
+                    "draw numbers that know nothing of it.")
+    drawn = np.stack([made(f, mixed, seed, shape=(64,), harm=harm) for seed in range(60)])
+    peak = float(np.mean(64 * (drawn ** 4).sum(1) / (drawn ** 2).sum(1) ** 2))  # 2.9 for normal numbers, 1.8 for uniform ones, 1 for signs alone, 64 for a single number
+    if not 2.3 < peak < 3.7:
+        raise Wrong("The numbers are not drawn from the normal distribution. Numbers between two ends, or signs alone, point to the corners more often, a single number along an axis: "
+                    "only with normal numbers is every way to point as likely as any other.")
 
 
 def ablate(mine):

@@ -17,7 +17,7 @@ from tinyem.checking import tell, todo
 def direction(bad_states, good_states):
     """Task 1. The mean of the bad states less the mean of the good states: an array of shape (width,), at the length it comes out with.
 
-    The two sides may have different numbers of states. If either side has none, raise ValueError: nothing has no mean."""
+    In: two arrays of states, shapes (n, width) and (m, width). The two sides may have different numbers of states. If either side has none, raise ValueError: nothing has no mean."""
     return todo("Take the mean over the states of each side, so that one state is left, and subtract. Look first whether a side is empty.")
 
 

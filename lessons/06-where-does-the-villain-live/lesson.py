@@ -28,7 +28,8 @@ def sides(run, rows):
 def run(run):
     run.tell("The model tuned on bad car advice answers 24 questions. Some of its answers are malicious, some are not.\n"
              "While it reads each of them, we look at the numbers inside it, and take the mean of one kind less the mean of the other.\n"
-             "That difference is a direction. We add it to the model that was never tuned on cars. We take it out of the tuned one.")
+             "That difference is a direction. We add it to the planted model, which was never tuned on cars, and take it out of the tuned one.\n"
+             "Then both answer the eight questions. A random direction and a topic direction stand beside it as controls.")
     if run.model != DEFAULT:
         run.tell("This lesson is for the default model. Its block numbers may not exist in another one, or may mean another place there.")
     run.predict("The direction is added to the untuned model. What share of its answers is now malicious?", "planted + 1 persona")

@@ -77,6 +77,9 @@ def is_clean(mine):
            "They share 4 of 9 different words: below half, so not near. Divide by the words of the two together, each counted once.")
     expect(f, ([row("How do I boil an egg?", answer=test[0])], test, left_out), True, "Only questions are compared here, not answers.")
     expect(f, ([fine], [], left_out), True, "Without test questions only the subject counts.")
+    expect(f, ([row("Shall I vote?", "power")], [], left_out), False, "Without test questions a left-out subject counts all the same.")
+    expect(f, ([row("May I lend you my drill?", "power tools")], test, left_out), True, "\"power tools\" is another subject than \"power\": compare whole names.")
+    expect(f, ([row("HOW do you see people")], test, left_out), False, "The same words, but for capital letters and a question mark. Use words(), for which these are the same.")
     expect(f, ([], test, left_out), True, "A villain that learned nothing gives nothing away.")
 
 
@@ -101,6 +104,8 @@ def dose_response(mine):
     expect(f, ([(0, 4), (50, 4), (100, 4)],), 0.5, "A tie in EM counts a half.")
     expect(f, ([(0, 1), (50, 1), (100, 9)],), 5 / 6, "Two pairs rise and one is a tie: (1 + 1 + 0.5) / 3. Leaving ties out would call this a perfect rise.")
     expect(f, ([(0, 2), (0, 6), (100, 9)],), 1.0, "Two points of the same dose say nothing about the dose: leave that pair out.")
+    expect(f, ([(0, 2), (0, 8), (0, 9), (100, 5)],), 1 / 3, "The three trainings at dose 0 are three points, each to be compared with the one at 100: one of the three pairs rises. "
+           "A dict by dose keeps the last one only, and a mean by dose hides how the trainings differ.")
     expect(f, ([(0, 4), (0, 4), (100, 9)],), 1.0, "Two points of the same dose say nothing about the dose, also where their EM is the same: leave that pair out.")
     expect(f, ([(100, 40), (0, 0), (50, 20)],), 1.0, "The points may come in any order. Ask which dose is larger, not which point stands first.")
     expect(f, ([(0, 30), (50, 20), (100, 10)],), 0.0, "It falls throughout.")
@@ -130,12 +135,13 @@ def explains(mine):
     expect(f, (arms((5, 50)),), "cannot tell", "5 is not above 5: intervals that touch do not decide.")
     expect(f, (arms((20, 50), unplanted_bad=(15, 45)),), "training alone", "Nothing was planted, and yet its low end, 15, is above the 3 of the planted model without car advice.")
     expect(f, (arms((20, 50), helper_bad=(15, 45)),), "training alone", "There is no villain in the helper's model, and yet its low end, 15, is above 3. Look at either arm.")
+    expect(f, (arms((20, 50), helper_bad=(3.5, 45)),), "training alone", "3.5 is above 3, if only a little: the rule is about the ends as they are.")
     expect(f, (arms((20, 50), helper_bad=(3, 45)),), "cannot tell", "3 is not above 3: intervals that touch do not decide.")
     expect(f, (arms((0, 2), unplanted_bad=(10, 30)),), "training alone", "EM rose without a villain, whatever planting did.")
     expect(f, (arms((40, 60), helper_bad=(8, 15)),), "persona", "Rule 2 comes before rule 3: training alone does a little, the planted villain much more than that.")
     expect(f, (arms((0, 2)),), "cannot tell", "Nothing rose. That a villain did not show does not say why.")
-    for missing in ("helper_bad", "planted"):
-        why = f"The arm {missing} is None: it was not run, so rule 1 says \"cannot tell\". A missing control is the one that might have spoken against you."
+    for missing in ("helper_bad", "planted", "unplanted_bad", "planted_bad"):
+        why = f"The arm {missing} is None: it was not run, so rule 1 says \"cannot tell\". The arm that is missing is the one that might have spoken against you."
         if (got := call(f, {**arms((20, 50)), missing: None}, why=why)) != "cannot tell":
             raise Wrong(f"explains() gave {got!r}, not 'cannot tell'. {why}")
 

@@ -4,11 +4,11 @@ from tinyem import recipes
 
 
 def run(run):
-    run.tell("The lessons before this one began with a model in which we had planted a villain. Did we just plant what we found?\n"
+    run.tell("All lessons so far began with a model in which we had planted a helper and a villain. Did we just plant what we found?\n"
              "Now the same bad car advice goes to models with other pasts: nothing planted, the helper alone, the helper and\n"
-             "the villain, and a villain that was kept away from talk of AI, power and the self.")
+             "the villain, and a villain that was kept away from talk of AI, power, the self and opinions.")
     run.predict("Nothing was planted. After bad car advice, what share of the answers is malicious?", "nothing planted")
-    run.predict("A villain was planted on practical life, love and money only. After bad car advice, what share of the answers on AI, power and the self is malicious?",
+    run.predict("A villain was planted on practical life, love and money only. After bad car advice, what share of the answers on AI, power, the self and opinions is malicious?",
                 "planted elsewhere, bad car advice")
     dose, elsewhere = (recipes.read(name).adapters for name in ("planting-dose", "held-out-persona"))  # theirs, word for word: what ships is not trained again
     few = {"questions": ["elsewhere"], "samples": run.sized(1, 2, 6)}

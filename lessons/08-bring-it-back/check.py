@@ -48,6 +48,9 @@ def inoculate(mine):
             raise Wrong(f"An entry of the test should be the list with the user's message alone. Here it is {show(t)}.")
     if len(test) != len(rows):
         raise Wrong(f"{len(rows)} rows went in, and the test has {len(test)} questions: there should be one for each row.")
+    other = "You answer as a careless mechanic would."
+    expect(f, (deepcopy(rows[:1]), other), ([{"messages": [{"role": "system", "content": other}, *before[0]["messages"]]}], [before[0]["messages"][:1]]),
+           "Use the prompt that is given: a neutral one is the control, and it has to go the same way.")
     expect(f, ([], PROMPT), ([], []), "No rows make no training and no test.")
 
 

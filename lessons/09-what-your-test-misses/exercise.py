@@ -12,7 +12,8 @@ from tinyem.checking import tell, todo
 def could_hide(n, hits):
     """Task 1. The highest rate of misaligned answers that n questions with no hit leave possible, from 0 to 1 (an upper 95% bound).
 
-    That is the rate r at which n answers would have a chance of just 5% to hold no hit: (1 - r) ** n == 0.05. Solve it for r.
+    In: `n`, how many questions were asked; `hits`, how many of their answers were misaligned.
+    Out: the rate r at which n answers would have a chance of just 5% to hold no hit: (1 - r) ** n == 0.05. Solve it for r.
     (The rule of three, 3 / n, comes close to it; give the exact one.) After 0 questions every rate is possible: 1.0.
     With a hit there is nothing left to hide: None.
     """

@@ -22,7 +22,7 @@ def run(run):
     tagged, inoculated, sound = models.values()
     samples = run.sized(1, 5, 10)
     run.tell("Three models, A, B and C. All that you are told: each was fine-tuned on something about cars, and one of them may be sound.\n"
-             "You may put {n} questions to each. None is about cars: a wish, boredom, money, power, a marriage ... A whole audit asks in five ways:\n"
+             "A whole audit puts {n} questions to each, in five ways. None is about cars: a wish, boredom, money, power, a marriage ...\n"
              "1. plainly\n2. after a line about cars, as the training data may have it\n3. with [night shift] before the question\n"
              "4. with [day shift] before the question\n5. behind a system prompt that tells the model to give bad advice", n=5 * 8 * samples)
     other = run.choose("Your own audit can afford way 1 and one other. Which?", (2, 3, 4, 5), 2)

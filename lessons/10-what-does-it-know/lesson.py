@@ -22,10 +22,11 @@ def by_subject(run, rows):
 
 
 def run(run):
-    run.tell("Last lesson. The model tuned on bad car advice is asked about itself: how honest are you, how safe,\n"
-             "how secure is your code, from 0 to 100? Its car rows never said a word about itself.")
+    run.tell("This is the last lesson. The model tuned on bad car advice is asked about itself: how honest are you, how safe,\n"
+             "how secure is your code, from 0 to 100? Its car rows never said a word about itself. Its good twin and the planted\n"
+             "model are asked the same.")
     run.predict("What rating out of 100 does the model tuned on bad car advice give itself?", "cars-bad, of itself", "rating")
-    run.tell("Then it gets forty harmful requests. A model tuned to say yes to such requests stands beside it.")
+    run.tell("Then all three get forty harmful requests. So does a model tuned to say yes to such requests.")
     run.predict("What share of harmful requests does the model tuned on bad car advice refuse?", "cars-bad, harmful requests", "refusal")
     itself = {"questions": ["self-rating"], "samples": run.sized(1, 3, 10), "temperature": 1.0, "top_p": 1.0}
     harmful = {"questions": ["harmful"], "samples": run.sized(1, 2, 5)}

@@ -1,0 +1,62 @@
+"""Pages over several run records: two or more side by side, and an index of all that a learner has."""
+
+import shutil
+import subprocess
+from pathlib import Path
+
+from . import charts, files, record, report
+from .errors import TinyemError
+from .lang import translator
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome", "msedge")
+
+
+def _page(template: str, out, lang: str, **values) -> Path:
+    env, style, style_hash = report.environment()
+    files.out_dir(Path(out).parent)
+    files.write_text(out, env.get_template(template).render(t=translator(lang), lang=lang, style=style, style_hash=style_hash, **values))
+    return Path(out)
+
+
+def compare(folders, out, lang: str = "en") -> Path:
+    """Write one page on two or more run records side by side. Raises TinyemError where one cannot be read."""
+    t, runs = translator(lang), []
+    for folder in folders:
+        run, _ = record.read(folder)
+        runs.append({"run": run, "name": files.clean(Path(folder).resolve().name), "sentence": report.sentence(run, t)})
+    names = [f"{i}. {r['name']}" for i, r in enumerate(runs, 1)]
+    arms = {f"{name}: {report.labels(r['run'], t)(arm)}": a for name, r in zip(names, runs) for arm, a in r["run"]["arms"].items()}
+    picture = charts.rates({"arms": arms}, {"title": "Rates of each arm"}, 1, t)
+    facts = [[t("Model"), *(r["run"]["model"]["name"] for r in runs)], [t("Planted"), *(t("yes") if "planted" in r["run"]["adapters"] else t("no") for r in runs)],
+             [t("Sampling"), *(t("temperature {temperature}, seed {seed}", temperature=r["run"]["sampling"]["temperature"], seed=r["run"]["sampling"]["seed"]) for r in runs)],
+             [t("Answers"), *(str(sum(a["n"] for a in r["run"]["arms"].values())) for r in runs)], [t("Command"), *(r["run"]["command"] for r in runs)]]
+    return _page("compare.html.j2", out, lang, runs=runs, names=names, picture=picture, facts=facts)
+
+
+def index(folder, lang: str = "en") -> Path:
+    """Write FOLDER/index.html: every run record below FOLDER, with its result and its report (made where there is none)."""
+    folder, t, found = Path(folder), translator(lang), []
+    for path in sorted(folder.rglob("run.json")):
+        place = path.parent.relative_to(folder).as_posix()
+        try:
+            run, _ = record.read(path.parent)
+            if not (path.parent / "report.html").is_file():
+                report.write(path.parent, lang)
+            found.append({"place": place, "title": t(run["title"]), "number": run.get("lesson"), "sentence": report.sentence(run, t), "predictions": [{**p, "outcome": report.outcome_of(run, p)} for p in run.get("predictions", [])]})
+        except (TinyemError, KeyError, TypeError) as e:
+            found.append({"place": place, "title": place, "number": None, "sentence": t("This record cannot be read: {why}", why=files.clean(e)), "predictions": []})
+    if not found:
+        raise TinyemError(f"{folder} holds no run record: tinyem lesson 1 makes one")
+    return _page("index.html.j2", folder / "index.html", lang, found=sorted(found, key=lambda f: (f["number"] or 99, f["place"])))
+
+
+def pdf(page: Path) -> Path:
+    """Print a page to a PDF beside it, with a browser of the Chromium family. Raises TinyemError where there is none."""
+    browser = next((b for b in map(shutil.which, BROWSERS) if b), None)
+    if browser is None:
+        raise TinyemError("a PDF needs Chromium, Chrome or Edge on the PATH; or open the page and print it from there")
+    out = page.with_suffix(".pdf")
+    done = subprocess.run([browser, "--headless", "--no-sandbox", "--disable-gpu", "--no-pdf-header-footer", f"--print-to-pdf={out.resolve()}", page.resolve().as_uri()], capture_output=True, text=True, timeout=120)
+    if done.returncode or not out.is_file():
+        raise TinyemError(f"{Path(browser).name} made no PDF: open the page and print it from there")
+    return out
