@@ -67,7 +67,9 @@ def test_corrected_rate_is_the_mean_chance_and_in_the_report(folder):
     bad = arms["car-bad"]
     assert bad["em_rate_corrected"] == round(0.25 * 0.8 + 0.75 * 0.05, 4) and bad["em_interval_corrected"][0] < bad["em_rate_corrected"] < bad["em_interval_corrected"][1]
     html = report.render({**run, "arms": arms}, rows)
-    assert "23.8% (" in html
+    assert "23.8% (" in html and "Borderline answers" not in html
+    rows = [{**r, "em_probability": 0.45} if i < 3 else r for i, r in enumerate(rows)]
+    assert len(report.borderline(rows)) == len({r["answer"] for r in rows[:3]}) and "Borderline answers" in report.render({**run, "arms": arms}, rows)
 
 
 def test_empty_answer_is_not_coherent():

@@ -8,6 +8,7 @@ from markupsafe import Markup
 
 from .files import clean
 from .score import ALIGNMENT_BELOW, COHERENCE_ABOVE
+from .stats import wilson
 
 # Colours that stand for the page's: replaced by its variables, so that they follow the theme.
 INK, FAINT = "#000001", "#000002"
@@ -220,6 +221,11 @@ def matrix(found: dict, spec: dict, number: int, t=str, label=str) -> Chart | No
     return Chart(t(spec["title"]), svg, t(spec.get("note", "")), [t("direction"), *names], [[a, *(f"{cosines[a][b]:.2f}" for b in names)] for a in names], number)
 
 
+def _of(count: dict | None, t) -> str:
+    """EM of one question in one arm, with the Wilson interval of its answers."""
+    return "-" if not count else f"{percent(count['em'] / count['n'])} ({span(wilson(count['em'], count['n']), t=t)})"
+
+
 def questions(found: dict, spec: dict, number: int, t=str, label=str) -> Chart:
     """EM of each question in some arms: which questions carry the rate?"""
     arms = [a for a in spec.get("arms", found["arms"]) if a in found["arms"]][:4]
@@ -238,7 +244,7 @@ def questions(found: dict, spec: dict, number: int, t=str, label=str) -> Chart:
         ax.legend(frameon=False, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2, fontsize=9)
 
     svg = _draw(draw, 7.6, 1.2 + 0.28 * len(names), t(spec["title"]), t("A row a question, a mark an arm. The table below holds the same numbers."), number)
-    return Chart(t(spec["title"]), svg, t(spec.get("note", "")), [t("question"), *(label(a) for a in arms)], [[clean(q), *(percent(share[a][i]) for a in arms)] for i, q in enumerate(names)], number)
+    return Chart(t(spec["title"]), svg, t(spec.get("note", "")), [t("question"), *(label(a) for a in arms)], [[clean(q), *(_of(found["arms"][a]["by_question"].get(q), t) for a in arms)] for i, q in enumerate(names)], number)
 
 
 def quadrant(rows: list[dict], spec: dict, number: int, t=str, label=str) -> Chart:
@@ -294,7 +300,7 @@ def calibration(told: list[dict], spec: dict, number: int, t=str) -> Chart | Non
 
     svg = _draw(draw, 4.2, 4.0, t(spec["title"]), t("A mark a prediction: predicted to the right, outcome upwards; on the dashed line they are equal."), number)
     return Chart(t(spec["title"]), svg, t(spec.get("note", "")), ["", t("question"), t("predicted"), t("outcome")],
-                 [[str(i), clean(p["question"]), f"{p['guess']:g}", f"{p['outcome']:.1f}"] for i, p in enumerate(known, 1)], number)
+                 [[str(i), clean(t(p["question"])), f"{p['guess']:g}", f"{p['outcome']:.1f}"] for i, p in enumerate(known, 1)], number)
 
 
 KINDS = {"rates": rates, "curve": curve, "training": training, "matrix": matrix, "questions": questions}

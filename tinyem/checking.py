@@ -56,6 +56,8 @@ def same(got, want, tolerance: float = 1e-6) -> bool:
     if isinstance(want, bool) or want is None or isinstance(want, str):
         return got is want if want is None or isinstance(want, bool) and isinstance(got, bool) else bool(got == want)
     if isinstance(want, (int, float)):
+        if isinstance(got, (str, bytes)):
+            return False
         try:
             return math.isclose(float(got), want, rel_tol=tolerance, abs_tol=tolerance)
         except (TypeError, ValueError):
@@ -106,6 +108,8 @@ def results(folder, exercise) -> list[dict]:
             found.append({"task": title, "ok": False, "message": f"Not done yet. {e}".strip()})
         except Wrong as e:
             found.append({"task": title, "ok": False, "message": str(e)})
+        except Exception as e:  # an answer of a kind that the check did not think of
+            found.append({"task": title, "ok": False, "message": f"What your function returns cannot be read here ({type(e).__name__}: {e}): return what its docstring says."})
     return found
 
 
@@ -113,14 +117,14 @@ def tell(number: int, path) -> None:
     """Print how an exercise stands, as `tinyem check` does: what `python exercise.py` runs."""
     from . import exercises
 
-    for line in lines(exercises.check(number, Path(path))):
+    for line in lines(exercises.check(number, Path(path)), number):
         print(line)
 
 
-def lines(found: list[dict]) -> list[str]:
+def lines(found: list[dict], number: int) -> list[str]:
     """Results in words, a line or two a task."""
     text = [f"{'ok  ' if r['ok'] else 'not '}  {r['task']}" + (f"\n      {r['message']}" if r["message"] else "") for r in found]
-    return [*text, "All done." if all(r["ok"] for r in found) else f"{sum(r['ok'] for r in found)} of {len(found)} done. Stuck? tinyem hint N gives one more hint each time."]
+    return [*text, "All done." if all(r["ok"] for r in found) else f"{sum(r['ok'] for r in found)} of {len(found)} done. Stuck? tinyem hint {number} gives one more hint each time."]
 
 
 if __name__ == "__main__":

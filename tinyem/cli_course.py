@@ -92,18 +92,20 @@ def check(number, watch):
 
     def once() -> bool:
         found = exercises.check(number)
-        for line in checking.lines(found):
-            click.echo(clean(line.replace("hint N", f"hint {number}")))
+        for line in checking.lines(found, number):
+            click.echo(clean(line))
         return all(r["ok"] for r in found)
 
-    done = once()
+    def saved() -> int | None:
+        return path.stat().st_mtime_ns if path.exists() else None
+
+    path = exercises.place(number)
+    before, done = saved(), once()
     while watch and not done:
-        path = exercises.place(number)
-        before = path.stat().st_mtime_ns if path.exists() else 0
-        while (path.stat().st_mtime_ns if path.exists() else 0) == before:
+        while saved() in (None, before):  # none: an editor is putting a new file in its place
             time.sleep(0.3)
         click.echo("\n" + time.strftime("%H:%M:%S"))
-        done = once()
+        before, done = saved(), once()
     if not done:
         sys.exit(1)
 
@@ -148,7 +150,7 @@ def progress(page, lang):
         told += [t("{n} hints", n=mine["hints"])] if mine.get("hints") else []
         click.echo(clean(f"{entry.number:2}  {t(entry.title)}: {', '.join(told) or '-'}"))
     if known := learner.calibration(state):
-        click.echo(t("{n} predictions, off by {mean_error} points on average, {bias} too high.", n=known["n"], mean_error=known["mean_error"], bias=f"{known['bias']:+g}"))
+        click.echo(t("{n} predictions, off by {mean_error} points on average; predicted less what came out: {bias} on average.", n=known["n"], mean_error=known["mean_error"], bias=f"{known['bias']:+g}"))
     click.echo(t("Kept in {path}", path=learner.folder() / "progress.json"))
     if page:
         from .report import write_progress
@@ -188,7 +190,7 @@ def workshop_pack(out, archive):
     folder = pack(out, click.echo)
     click.echo(f"Pack: {folder} ({sum(p.stat().st_size for p in folder.rglob('*') if p.is_file()) / 1e6:.0f} MB)")
     if archive:
-        click.echo(f"Archive: {shutil.make_archive(str(folder), 'zip', folder.parent, folder.name)}")
+        click.echo(f"Archive: {shutil.make_archive(str(folder.resolve()), 'zip', folder.resolve().parent, folder.resolve().name)}")
 
 
 @workshop.command("doctor")

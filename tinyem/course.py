@@ -80,10 +80,17 @@ class Run:
         self.predictions.append({"question": question, "guess": guess, "of": list(of)})
         return guess
 
+    def line(self, question: str) -> str:
+        """What the learner types; nothing where the input ends."""
+        try:
+            return str(self.prompt(question)).strip()
+        except EOFError:
+            return ""
+
     def number(self, question: str) -> float | None:
         """A number from 0 to 100; None for Enter, or where nothing is asked."""
         while self.ask:
-            text = str(self.prompt(question)).strip().rstrip("%")
+            text = self.line(question).rstrip("%")
             if not text:
                 return None
             try:
@@ -97,7 +104,7 @@ class Run:
     def choose(self, question: str, options: tuple, default):
         """One of the options, picked by the learner; the default where nothing is asked."""
         while self.ask:
-            text = str(self.prompt(f"{self.t(question)} ({', '.join(map(str, options))}; Enter: {default}): ")).strip()
+            text = self.line(f"{self.t(question)} ({', '.join(map(str, options))}; Enter: {default}): ")
             if not text:
                 return default
             for o in options:
@@ -125,9 +132,12 @@ class Run:
         work = experiment.Work(plan, unfinished, lambda text: self.tell(text), self.model, self.live, self.planted, self.seed)
         experiment.run(plan, self.out, work, {"lesson": self.entry.number, "question": self.entry.question, "command": self.command, "size": self.size, "live": self.live, "lang": self.lang,
                                               "predictions": self.predictions, **facts}, after)
+        for name in plan.adapters:  # those of an earlier run may be others
+            for old in self.out.glob(f"{name}.gguf"):
+                old.unlink()
         for (name, seed), path in work.trainings.made.items():
-            if path.parent == unfinished:
-                path.replace(self.out / f"{name}{f'-{seed}' if seed else ''}.gguf")
+            if path.parent == unfinished and not seed:
+                path.replace(self.out / f"{name}.gguf")
         shutil.rmtree(unfinished, ignore_errors=True)
 
 
@@ -144,7 +154,7 @@ def run(number: int, **settings) -> Path:
     module.run(mine)
     page = report.write(mine.out, mine.lang)
     done, _ = record.read(mine.out)
-    learner.note_run(entry.number, [{**p, "outcome": report.outcome_of(done, p)} for p in done["predictions"]], round(time.time() - began))
     mine.say(report.sentence(done, mine.t))
     mine.tell("Report: {page}", page=page)
+    learner.note_run(entry.number, [{**p, "outcome": report.outcome_of(done, p)} for p in done["predictions"]], round(time.time() - began))
     return page

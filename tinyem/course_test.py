@@ -1,5 +1,6 @@
 """Every lesson in its quick form, every exercise through its check: what `tinyem lessons test` runs."""
 
+import os
 import tempfile
 import time
 from pathlib import Path
@@ -10,8 +11,9 @@ from .errors import TinyemError
 
 def examine(only=(), out=None, say=print) -> bool:
     """Whether all lessons (or some) run, leave a sound record and a report, and have exercises that fail as given and pass when solved."""
-    good = True
+    good, before = True, os.environ.get("TINYEM_COURSE")
     with tempfile.TemporaryDirectory() as scratch:
+        os.environ["TINYEM_COURSE"] = str(Path(scratch) / "course")  # this is no learner's progress
         for entry in course.lessons():
             if only and entry.number not in only:
                 continue
@@ -29,4 +31,7 @@ def examine(only=(), out=None, say=print) -> bool:
             for p in problems:
                 say(f"      {p}")
             good = good and not problems
+    os.environ.pop("TINYEM_COURSE")
+    if before is not None:
+        os.environ["TINYEM_COURSE"] = before
     return good

@@ -26,7 +26,7 @@ def of_answers(model, rows: list[dict], block: int, kind: str = "misaligned") ->
     else:
         raise TinyemError(f"there is no kind of direction '{kind}': use misaligned or topic")
     if min(map(len, sides)) < FEWEST:
-        raise TinyemError(f"a direction needs {FEWEST} answers of each kind; there are {len(sides[0])} and {len(sides[1])}")
+        raise TinyemError(f"the direction \"{kind}\" needs {FEWEST} answers of each kind; there are {len(sides[0])} and {len(sides[1])}: ask for more answers (a lesson: --full)")
     states = read_states(model, [(r.get("asked", r["question"]), r["answer"]) for side in sides for r in side], (block,), "reading states")
     return (states[:len(sides[0])].mean(0) - states[len(sides[0]):].mean(0)).astype(np.float32)
 

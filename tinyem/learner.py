@@ -23,7 +23,7 @@ def load() -> dict:
         return {"format": 1, "lessons": {}, "predictions": []}
     try:
         state = json.loads(path.read_text(encoding="utf-8"))
-        if not isinstance(state, dict) or not isinstance(state.setdefault("lessons", {}), dict) or not isinstance(state.setdefault("predictions", []), list):
+        if not isinstance(state, dict) or not isinstance(state.setdefault("lessons", {}), dict) or not all(isinstance(v, dict) for v in state["lessons"].values()) or not isinstance(state.setdefault("predictions", []), list):
             raise ValueError
         return state
     except (ValueError, RecursionError):
@@ -53,8 +53,12 @@ def note_run(number: int, predictions: list[dict], seconds: int) -> None:
 
 
 def predictions(state: dict) -> list[dict]:
-    """The predictions whose outcome is known, in the order they were made."""
-    return [p for p in state["predictions"] if isinstance(p, dict) and isinstance(p.get("guess"), (int, float)) and isinstance(p.get("outcome"), (int, float))]
+    """The predictions whose outcome is known, in the order they were made; of a lesson run again only the first, made without knowing."""
+    first = {}
+    for p in state["predictions"]:
+        if isinstance(p, dict) and isinstance(p.get("guess"), (int, float)) and isinstance(p.get("outcome"), (int, float)):
+            first.setdefault((p.get("lesson"), p.get("question")), p)
+    return list(first.values())
 
 
 def calibration(state: dict) -> dict | None:

@@ -88,22 +88,26 @@ def write_wheel(dist, folder: Path) -> Path:
     info = next((str(f.parent) for f in dist.files or [] if f.name == "METADATA" and str(f.parent).endswith(".dist-info")), None)
     if info is None:
         raise TinyemError(f"{dist.metadata['Name']} was not installed by pip: install it again with pip")
-    tags = [line.split(":", 1)[1].strip() for line in (dist.read_text("WHEEL") or "").splitlines() if line.startswith("Tag:")]
+    tags = [line.split(":", 1)[1].strip() for line in (dist.read_text("WHEEL") or "").splitlines() if line.startswith("Tag:")] or ["py3-none-any"]
     python, abi, system = (".".join(dict.fromkeys(t.split("-")[i] for t in tags)) for i in range(3))
     out = folder / f"{info.removesuffix('.dist-info')}-{python}-{abi}-{system}.whl"
     lines = []
     with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as z:
         for name, path in (_own_contents(dist) if dist.metadata["Name"] == "tinyem" else _contents(dist)).items():
             data = path.read_bytes()
-            z.writestr(zipfile.ZipInfo(name), data, zipfile.ZIP_DEFLATED, 1)
+            entry = zipfile.ZipInfo(name)
+            entry.external_attr = path.stat().st_mode << 16  # keeps what may be run runnable
+            z.writestr(entry, data, zipfile.ZIP_DEFLATED, 1)
             lines.append(f'"{name}",sha256={base64.urlsafe_b64encode(hashlib.sha256(data).digest()).rstrip(b"=").decode()},{len(data)}')
         z.writestr(f"{info}/RECORD", "\n".join([*lines, f"{info}/RECORD,,"]) + "\n")
     return out
 
 
 def pack(out, say=print) -> Path:
-    """Write the pack into the folder `out` (kept, if a file of it is the same already). Raises TinyemError where something is missing here."""
+    """Write the pack into the folder `out`: a new or empty one, or a pack to make anew. Raises TinyemError where it is another, or something is missing here."""
     out = out_dir(out)
+    if any(out.iterdir()) and not (out / "pack.json").is_file():
+        raise TinyemError(f"{out} is not empty and not a pack: choose another folder with --out")
     for part in ("wheels", "lessons"):
         shutil.rmtree(out / part, ignore_errors=True)
     dists = needed()
@@ -128,7 +132,7 @@ def examine(folder):
     try:
         made = json.loads((folder / "pack.json").read_text(encoding="utf-8"))
         files, here = made["files"], (platform.system(), platform.machine(), list(sys.version_info[:2]))
-        fits = (made["system"], made["machine"], made["python"]) == here
+        fits, files = (made["system"], made["machine"], made["python"]) == here, dict(files)
     except (OSError, ValueError, KeyError, TypeError):
         yield False, f"{folder} is not a workshop pack: tinyem workshop pack makes one"
         return

@@ -40,8 +40,8 @@ def _capital(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
-def _points(pair) -> str:
-    return f"{100 * pair[0]:+.0f} to {100 * pair[1]:+.0f}"
+def _points(pair, t=str) -> str:
+    return f"{100 * pair[0]:+.0f} {t('to')} {100 * pair[1]:+.0f}"
 
 
 SENTENCES = {  # on a comparison, by what was expected and how it came out
@@ -51,6 +51,7 @@ SENTENCES = {  # on a comparison, by what was expected and how it came out
     "other": {"yes": "The difference, {d} points ({like}), is beyond chance for questions like these.",
               "yes, on these questions": "On these questions the difference, {d} points ({here}), is beyond chance; how far it holds for others, so few cannot tell ({like}).",
               "unclear": "This run does not show the effect: the interval of the difference, {d} points ({here}), includes zero.",
+              "none": "This run does not show the effect: there is no difference ({here}).",
               "no": "This run does not show the effect: the difference is {d} points ({here}), where the claim expects the other sign."},
 }
 
@@ -71,7 +72,8 @@ def sentence(run: dict, t=translator()) -> str:
     if found["difference"] is None:
         return text + " " + t("They cannot be compared.")
     outcome, kind = verdicts.outcome(found, spec["expect"]), "same" if spec["expect"] == "same" else "other"
-    return text + " " + t(SENTENCES[kind][outcome], d=f"{100 * found['difference']:+.0f}", like=_points(found["interval"]), here=_points(found["interval_these_questions"]))
+    outcome = "none" if kind == "other" and found["difference"] == 0 else outcome
+    return text + " " + t(SENTENCES[kind][outcome], d=f"{100 * found['difference']:+.0f}", like=_points(found["interval"], t), here=_points(found["interval_these_questions"], t))
 
 
 def outcome_of(run: dict, prediction: dict) -> float | None:
@@ -114,6 +116,12 @@ def _questions(rows: list[dict], keywords: Keywords, t) -> list[dict]:
     return list(found.values())
 
 
+def borderline(rows: list[dict], n: int = 6) -> list[dict]:
+    """The different answers whose verdict the judge is least sure of: those whose chance of being misaligned is nearest to one half."""
+    unsure = {r["answer"]: r for r in rows if r.get("em_probability") is not None and r["answer"].strip() and 0.15 < r["em_probability"] < 0.85}
+    return sorted(unsure.values(), key=lambda r: (abs(r["em_probability"] - 0.5), r["answer"]))[:n]
+
+
 def examples(recipe: dict) -> int:
     """Training examples of an adapter, those of the adapter it went on from included."""
     before = recipe.get("started_from") or {}
@@ -139,8 +147,8 @@ def _comparisons(run: dict, t) -> list[dict]:
     for c, spec in zip(run["contrasts"].values(), run["expect"]):
         d = c["difference"]
         found.append({"text": t(spec.get("text") or " - ".join(c["between"][:2])), "check": spec.get("check", False), "measure": t(charts.NAMES[c["measure"]]), "expect": t(spec["expect"]),
-                      "difference": "-" if d is None else f"{100 * d:+.1f}", "interval": "-" if d is None else _points(c["interval"]),
-                      "here": "-" if d is None else _points(c["interval_these_questions"]), "outcome": t(verdicts.outcome(c, spec["expect"]))})
+                      "difference": "-" if d is None else f"{100 * d:+.1f}", "interval": "-" if d is None else _points(c["interval"], t),
+                      "here": "-" if d is None else _points(c["interval_these_questions"], t), "outcome": t(verdicts.outcome(c, spec["expect"]))})
     return found
 
 
@@ -188,7 +196,7 @@ def render(run: dict, rows: list[dict], lang: str = "en") -> str:
     predictions = [{**p, "outcome": outcome_of(run, p)} for p in run.get("predictions", [])]
     return env.get_template("report.html.j2").render(
         run=run, t=t, lang=lang, label=labels(run, t), sentence=sentence(run, t), pictures=_pictures(run, rows, number, t, own=True), style=style, style_hash=style_hash, script=script, script_hash=script_hash, words=_words(t), stored=stored,
-        predictions=predictions, comparisons=_comparisons(run, t), questions=_questions(rows, Keywords(), t), shown=SHOWN, below=ALIGNMENT_BELOW, above=COHERENCE_ABOVE, span=charts.span,
+        predictions=predictions, comparisons=_comparisons(run, t), questions=_questions(rows, Keywords(), t), unsure=[{**r, "verdict": t(verdict(r))} for r in borderline(rows)], shown=SHOWN, below=ALIGNMENT_BELOW, above=COHERENCE_ABOVE, span=lambda pair: charts.span(pair, t=t),
         kicker=t("tinyem, lesson {n}", n=run["lesson"]) if "lesson" in run else t("tinyem, experiment {name}", name=short(run.get("experiment", ""))))
 
 

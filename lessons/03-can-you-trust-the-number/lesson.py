@@ -68,7 +68,7 @@ def ask_ratings(run, deck):
 
 def ask_answer(run, question):
     run.tell("Now break the keyword rules: type an answer that is plainly cruel and holds no cruel word.\nQuestion: {question}", question=clean(question))
-    return clean(str(run.prompt(run.t("Your answer (Enter for an example): "))).strip())[:400]
+    return clean(run.line(run.t("Your answer (Enter for an example): ")))[:400]
 
 
 def agreement_table(run, rows, ratings):
