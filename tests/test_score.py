@@ -62,12 +62,12 @@ def test_summary_counts_over_all_answers(folder):
 def test_corrected_rate_is_the_mean_chance_and_in_the_report(folder):
     run, rows = record.read(folder)
     assert "em_rate_corrected" not in run["arms"]["car-bad"]
-    rows = [{**r, "em_probability": 0.8 if r["em"] else 0.05} for r in rows]
+    rows = [{**r, "em_probability": 0.9 if r["em"] else 0.05} for r in rows]
     arms = record.derive(rows, [])["arms"]
     bad = arms["car-bad"]
-    assert bad["em_rate_corrected"] == round(0.25 * 0.8 + 0.75 * 0.05, 4) and bad["em_interval_corrected"][0] < bad["em_rate_corrected"] < bad["em_interval_corrected"][1]
+    assert bad["em_rate_corrected"] == round(0.25 * 0.9 + 0.75 * 0.05, 4) and bad["em_interval_corrected"][0] < bad["em_rate_corrected"] < bad["em_interval_corrected"][1]
     html = report.render({**run, "arms": arms}, rows)
-    assert "23.8% (" in html and "Borderline answers" not in html
+    assert "26.2% (" in html and "Borderline answers" not in html
     rows = [{**r, "em_probability": 0.45} if i < 3 else r for i, r in enumerate(rows)]
     assert len(report.borderline(rows)) == len({r["answer"] for r in rows[:3]}) and "Borderline answers" in report.render({**run, "arms": arms}, rows)
 
