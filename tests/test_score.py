@@ -239,6 +239,16 @@ def test_the_sentence_claims_no_more_than_the_intervals_bear():
     assert "cannot be compared" in said(gap(None, None, None))
 
 
+def test_a_picture_is_slim_and_its_text_is_untouched():
+    from tinyem import charts
+
+    found = {"training": {"run": [{"step": n, "loss": 2.71 + n / 100, "gradient_norm": 0.25 + n / 1000, "cosine_to_end": 0.95 + n / 200} for n in range(1, 11)]}}
+    svg = charts.training(found, {"title": "A & <b>"}, 7).svg
+    said = re.findall(r"<text[^>]*>([^<]*)</text>", svg)
+    assert [s for s in said if re.fullmatch(r"\d\.\d\d+", s)], said  # ticks keep their digits
+    assert not re.findall(r"\d\.\d{2,}", re.sub(r">[^<]*<", "><", svg)) and "A &amp; &lt;b&gt;" in svg and 'id="c7-' in svg and "style=" not in svg
+
+
 HOSTILE = ["</script><script>alert(1)</script>", "<img src=x onerror=alert(1)>", "{{ 7*7 }}{% raw %}", "javascript:alert(1)", "\u202eevil\u202c \x00\x1b[31m",
            "\ud800 lone", "& &amp; <b>", "x" * 1_000_000]
 

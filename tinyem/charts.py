@@ -101,7 +101,7 @@ def page_svg(svg: str, title: str, description: str, number: int) -> Markup:
         return " ".join(found)
 
     svg = re.sub(r'style="([^"]*)"', attributes, svg)
-    svg = re.sub(r'\d+\.\d{2,}', lambda m: f"{float(m[0]):.1f}".removesuffix(".0"), svg)
+    svg = re.sub(r"<[^>]+>", lambda tag: re.sub(r"\d+\.\d{2,}", lambda m: f"{float(m[0]):.1f}".removesuffix(".0"), tag[0]), svg)  # coordinates, never the text between tags
     svg = re.sub(r' transform="rotate\(-?0 [^)]*\)"| font-family="[^"]*"', "", svg)  # the page's style says the font
     svg = re.sub(r'<path d="[^"]*" fill="none"/>', "", svg)  # unseen
     used = set(re.findall(r'(?:href="#|url\(#)([^")]+)', svg))
