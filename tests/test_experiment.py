@@ -131,6 +131,22 @@ def test_an_experiment_gives_a_sound_record_and_is_not_done_twice(small, tmp_pat
     assert "contrasts: they name an arm, a measure or a set that has no answers" in record.check(folder)
 
 
+def test_on_another_model_nothing_is_planted_and_the_page_says_so(tiny, tmp_path, monkeypatch):
+    monkeypatch.setattr(experiment, "Judge", FakeJudge)
+    monkeypatch.setattr(experiment, "judging_model", lambda: tiny)
+    path = tmp_path / "test.toml"
+    path.write_text(RECIPE)
+    plan = recipes.read(str(path))
+    plan = replace(plan, sampling={**plan.sampling, "max_tokens": 6}, seeds=1)
+    work = experiment.Work(plan, tmp_path / "work", lambda *_: None, model=str(tiny))
+    assert work.trainings.planted is None and work.trainings.chain("planted", 0) == []
+    folder = experiment.run(plan, tmp_path / "run", work, {"experiment": "test", "command": "none", "predictions": []})
+    run, _ = record.read(folder)
+    assert "planted" not in run["adapters"] and run["adapters"]["bad"]["recipe"]["stacked_on"] == "" and run["model"]["name"] == str(tiny)
+    page = report.write(folder).read_text(encoding="utf-8")
+    assert "Nothing was planted" in page and "honest part of the trick" not in page
+
+
 def test_stopped_in_the_midst_it_goes_on(small, tmp_path, monkeypatch):
     calls = []
 
