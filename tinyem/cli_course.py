@@ -1,5 +1,6 @@
 """Commands of the course: lessons, exercises, progress."""
 
+import os
 import sys
 import time
 from pathlib import Path
@@ -8,6 +9,12 @@ import click
 
 from .files import clean
 from .lang import LANGUAGES, translator
+
+def open_page(page: Path) -> None:
+    """Show a page in the browser, where there is a screen to show it on."""
+    if sys.platform != "linux" or os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"):
+        click.launch(page.resolve().as_uri())
+
 
 lang_option = click.option("--lang", type=click.Choice(LANGUAGES), default="en", show_default=True, envvar="TINYEM_LANG", help="Language of the texts.")
 
@@ -31,7 +38,7 @@ def lesson(number, no_input, out, size, live, seed, model, planted, lang):
     page = course.run(number, out=out or Path("tinyem-runs") / f"lesson-{number}", size=size or "default", live=live, ask=asks, model=model, planted=planted, seed=seed,
                       command=record.command_line(), lang=lang, say=click.echo)
     if asks:
-        click.launch(str(page.resolve()))
+        open_page(page)
 
 
 @click.group(invoke_without_command=True)
@@ -147,7 +154,7 @@ def progress(page, lang):
         mine = state["lessons"].get(str(entry.number), {})
         told = [t("run {when}", when=mine["last_run"])] if "last_run" in mine else []
         told += [t("exercise done {when}", when=mine["passed"])] if "passed" in mine else []
-        told += [t("{n} hints", n=mine["hints"])] if mine.get("hints") else []
+        told += [t("hints: {n}", n=mine["hints"])] if mine.get("hints") else []
         click.echo(clean(f"{entry.number:2}  {t(entry.title)}: {', '.join(told) or '-'}"))
     if known := learner.calibration(state):
         click.echo(t("{n} predictions, off by {mean_error} points on average; predicted less what came out: {bias} on average.", n=known["n"], mean_error=known["mean_error"], bias=f"{known['bias']:+g}"))

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from .cli_course import lang_option
+from .cli_course import lang_option, open_page
 
 
 class _Report(click.Group):
@@ -24,7 +24,7 @@ def report():
 def _show(page: Path, opened: bool) -> None:
     click.echo(page)
     if opened:
-        click.launch(page.resolve().as_uri())
+        open_page(page)
 
 
 open_option = click.option("--open", "opened", is_flag=True, help="Open the page.")
