@@ -39,6 +39,8 @@ def in_python(path) -> set[str]:
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Call) and node.args and getattr(node.func, "attr", getattr(node.func, "id", "")) in CALLS:
             found |= set(pieces(node.args[0]))
+        if isinstance(node, ast.Dict):  # a chart's or a table's own
+            found |= {v.value for k, v in zip(node.keys, node.values) if isinstance(k, ast.Constant) and k.value in ("title", "note") and literal(v)}
     return {s for s in found if any(c.isalpha() for c in s) and (" " in s or len(s) > 2)}
 
 
