@@ -130,6 +130,9 @@ class Run:
         plan = recipes.plan(recipe, f"lesson-{self.entry.number}", str(self.entry.folder / "lesson.py"))
         unfinished = self.out / "unfinished"
         work = experiment.Work(plan, unfinished, lambda text: self.tell(text), self.model, self.live, self.planted, self.seed)
+        minutes = round(work.left()[1] / 60)
+        if minutes > 1.5 * self.entry.minutes:
+            self.tell("This takes about {n} minutes on two cores: some adapters are trained here. Stopped (Ctrl-C), it goes on with the same command.", n=minutes)
         experiment.run(plan, self.out, work, {"lesson": self.entry.number, "question": self.entry.question, "command": self.command, "size": self.size, "live": self.live, "lang": self.lang,
                                               "predictions": self.predictions, **facts}, after)
         for name in plan.adapters:  # those of an earlier run may be others
