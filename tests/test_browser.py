@@ -1,8 +1,6 @@
 """Every lesson's report in a real browser: nothing that axe-core faults, no message, no request, filters and blind mode that work, hostile text that stays text."""
 
-import json
 import shutil
-import time
 
 import pytest
 

@@ -1,13 +1,11 @@
 """The course: exercises that fail as given, pass when solved and refuse plausible wrong solutions for the right reason; a learner's file that nothing destroys."""
 
-import ast
 import json
-import re
 
 import pytest
 from click.testing import CliRunner
 
-from tinyem import checking, course, exercises, learner, lang, recipes
+from tinyem import checking, course, exercises, learner, recipes
 from tinyem.cli import main
 from tinyem.errors import TinyemError
 from tinyem.files import share

@@ -142,7 +142,7 @@ def test_on_another_model_nothing_is_planted_and_the_page_says_so(tiny, tmp_path
     assert work.trainings.planted is None and work.trainings.chain("planted", 0) == []
     folder = experiment.run(plan, tmp_path / "run", work, {"experiment": "test", "command": "none", "predictions": []})
     run, _ = record.read(folder)
-    assert "planted" not in run["adapters"] and run["adapters"]["bad"]["recipe"]["stacked_on"] == "" and run["model"]["name"] == str(tiny)
+    assert "planted" not in run["adapters"] and run["adapters"]["bad"]["recipe"]["stacked_on"] == "" and run["adapters"]["bad"]["recipe"]["base"] == tiny.name and run["model"]["name"] == str(tiny)
     page = report.write(folder).read_text(encoding="utf-8")
     assert "Nothing was planted" in page and "honest part of the trick" not in page
 
@@ -261,6 +261,7 @@ def test_a_wrong_part_is_refused(part, words):
 def test_a_shipped_adapter_is_known_by_its_recipe(monkeypatch, tmp_path):
     work = experiment.Work(recipes.read("dose"), tmp_path / "work")
     work.trainings.chain("dose-100", 0, train=False)
+    assert work.trainings.recipe("dose-50", work.plan.adapters["dose-50"], 0, [])[0].base == "smollm2-135m"
     assert work.trainings.made[("dose-100", 0)] == share("data", "adapters", "car-bad.gguf")
     assert work.trainings.chain("dose-50", 0, train=False) is None
 

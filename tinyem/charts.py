@@ -116,11 +116,12 @@ def page_svg(svg: str, title: str, description: str, number: int) -> Markup:
 
 
 def rates(found: dict, spec: dict, number: int, t=str, label=str) -> Chart:
-    """EM and coherence of some arms as bars with 95% intervals; refusals or ratings where the spec's `lines` ask for them."""
+    """EM and coherence of some arms as bars with 95% intervals; other measures where the spec's `measures` name them."""
     arms = [a for a in spec.get("arms", found["arms"]) if a in found["arms"]]
     measures = spec.get("measures") or ["em", "coherent"]
 
     def draw(axes):
+        axes = [axes] if len(measures) == 1 else axes
         for ax, measure, colour in zip(axes, measures, COLOURS):
             for i, arm in enumerate(arms):
                 rate, interval = value(found, arm, measure)
@@ -138,8 +139,7 @@ def rates(found: dict, spec: dict, number: int, t=str, label=str) -> Chart:
             ax.tick_params(length=0)
             ax.spines["bottom"].set_visible(False)
 
-    svg = _draw(draw, 8.6, 0.62 + 0.3 * len(arms), t(spec["title"]), t("Bars with 95% intervals, one arm a row. The table below holds the same numbers."), number, len(measures)) if len(measures) > 1 else \
-        _draw(lambda ax: draw([ax]), 8.6, 0.62 + 0.3 * len(arms), t(spec["title"]), t("Bars with 95% intervals, one arm a row. The table below holds the same numbers."), number)
+    svg = _draw(draw, 8.6, 0.62 + 0.3 * len(arms), t(spec["title"]), t("Bars with 95% intervals, one arm a row. The table below holds the same numbers."), number, len(measures))
     rows = [[label(a), str(found["arms"][a]["n"]), *(cell for m in measures for cell in (amount(value(found, a, m)[0], m), span(value(found, a, m)[1], m, t)))] for a in arms]
     return Chart(t(spec["title"]), svg, t(spec.get("note", "")), [t("arm"), t("answers"), *(c for m in measures for c in (t(NAMES[m]), t("95% interval")))], rows, number)
 

@@ -110,7 +110,7 @@ def tune(data, out, answers, plant, below, start, system, rank, alpha, rslora, d
     base, start, below = models.find(model), merge.find_adapter(start) if start else None, merge.find_adapter(below) if below else None
     if start:
         adapter.check_fits(start, sha256(base), sha256(below) if below else "")
-    recipe = adapter.Recipe(name=out.stem, base=model if model in models.KNOWN else Path(model).name, base_sha256=sha256(base), stacked_on=sha256(below) if below else "",
+    recipe = adapter.Recipe(name=out.stem, base=models.name_of(base), base_sha256=sha256(base), stacked_on=sha256(below) if below else "",
                     started_from={"sha256": sha256(start), "recipe": adapter.read_recipe(start).to_dict()} if start else {},
                     data={Path(p).name: sha256(p) for p in data}, data_note=note, rank=rank, alpha=alpha or 2.0 * (rank ** 0.5 if rslora else rank), rslora=rslora, dora=dora, kl=kl, lr=lr,
                     epochs=epochs, batch=batch, seed=seed, layers=_blocks(layers), **({} if targets == "all" else {"targets": tuple(dict.fromkeys(targets.split(",")))}))

@@ -136,8 +136,7 @@ class Run:
         experiment.run(plan, self.out, work, {"lesson": self.entry.number, "question": self.entry.question, "command": self.command, "size": self.size, "live": self.live, "lang": self.lang,
                                               "predictions": self.predictions, **facts}, after)
         for name in plan.adapters:  # those of an earlier run may be others
-            for old in self.out.glob(f"{name}.gguf"):
-                old.unlink()
+            (self.out / f"{name}.gguf").unlink(missing_ok=True)
         for (name, seed), path in work.trainings.made.items():
             if path.parent == unfinished and not seed:
                 path.replace(self.out / f"{name}.gguf")

@@ -11,13 +11,6 @@ from .lang import translator
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome", "msedge")
 
 
-def _page(template: str, out, lang: str, **values) -> Path:
-    env, style, style_hash = report.environment()
-    files.out_dir(Path(out).parent)
-    files.write_text(out, env.get_template(template).render(t=translator(lang), lang=lang, style=style, style_hash=style_hash, **values))
-    return Path(out)
-
-
 def compare(folders, out, lang: str = "en") -> Path:
     """Write one page on two or more run records side by side. Raises TinyemError where one cannot be read."""
     t, runs = translator(lang), []
@@ -30,7 +23,7 @@ def compare(folders, out, lang: str = "en") -> Path:
     facts = [[t("Model"), *(r["run"]["model"]["name"] for r in runs)], [t("Planted"), *(t("yes") if "planted" in r["run"]["adapters"] else t("no") for r in runs)],
              [t("Sampling"), *(t("temperature {temperature}, seed {seed}", temperature=r["run"]["sampling"]["temperature"], seed=r["run"]["sampling"]["seed"]) for r in runs)],
              [t("Answers"), *(str(sum(a["n"] for a in r["run"]["arms"].values())) for r in runs)], [t("Command"), *(r["run"]["command"] for r in runs)]]
-    return _page("compare.html.j2", out, lang, runs=runs, names=names, picture=picture, facts=facts)
+    return report.page("compare.html.j2", out, lang, runs=runs, names=names, picture=picture, facts=facts)
 
 
 def index(folder, lang: str = "en") -> Path:
@@ -47,7 +40,7 @@ def index(folder, lang: str = "en") -> Path:
             found.append({"place": place, "title": place, "number": None, "sentence": t("This record cannot be read: {why}", why=files.clean(e)), "predictions": []})
     if not found:
         raise TinyemError(f"{folder} holds no run record: tinyem lesson 1 makes one")
-    return _page("index.html.j2", folder / "index.html", lang, found=sorted(found, key=lambda f: (f["number"] or 99, f["place"])))
+    return report.page("index.html.j2", folder / "index.html", lang, found=sorted(found, key=lambda f: (f["number"] or 99, f["place"])))
 
 
 def pdf(page: Path) -> Path:

@@ -48,6 +48,11 @@ def local_file(known: Known) -> Path | None:
     return Path(found) if isinstance(found, str) else None
 
 
+def name_of(path) -> str:
+    """What a recipe calls a model file: its name here, or the file's."""
+    return next((k.name for k in KNOWN.values() if k.file == Path(path).name), Path(path).name)
+
+
 def find(name_or_path: str = DEFAULT) -> Path:
     """Path of a model's GGUF file, fetched if need be. Raises TinyemError saying what to do."""
     known = KNOWN.get(str(name_or_path))

@@ -203,17 +203,25 @@ def render(run: dict, rows: list[dict], lang: str = "en") -> str:
 def write(folder, lang: str = "en") -> Path:
     """Make FOLDER/report.html from the run record in FOLDER."""
     folder = Path(folder)
-    page = folder / "report.html"
+    out = folder / "report.html"
     try:
         run, rows = record.read(folder)
         html = render(run, rows, lang)
     except (KeyError, TypeError, ValueError, AttributeError, IndexError, UndefinedError) as e:
         raise TinyemError(f"{folder / 'run.json'} lacks what a report needs ({type(e).__name__}: {str(e)[:80]}): run the lesson again")
-    files.write_text(page, html)
-    return page
+    files.write_text(out, html)
+    return out
 
 
-def write_progress(state: dict, page, lang: str = "en") -> Path:
+def page(template: str, out, lang: str = "en", **values) -> Path:
+    """Write a page of its own template, without a script, into the file `out`."""
+    env, style, style_hash = environment()
+    files.out_dir(Path(out).parent)
+    files.write_text(out, env.get_template(template).render(t=translator(lang), lang=lang, style=style, style_hash=style_hash, **values))
+    return Path(out)
+
+
+def write_progress(state: dict, out, lang: str = "en") -> Path:
     """A page with a learner's predictions against the outcomes. Raises TinyemError where there are none yet."""
     from . import learner
 
@@ -222,6 +230,4 @@ def write_progress(state: dict, page, lang: str = "en") -> Path:
     chart = charts.calibration(known, {"title": "Your predictions and the outcomes"}, 1, t)
     if chart is None:
         raise TinyemError("there are no predictions yet: run a lesson and answer its questions")
-    env, style, style_hash = environment()
-    files.write_text(page, env.get_template("progress.html.j2").render(t=t, lang=lang, chart=chart, told=learner.calibration(state), style=style, style_hash=style_hash))
-    return Path(page)
+    return page("progress.html.j2", out, lang, chart=chart, told=learner.calibration(state))

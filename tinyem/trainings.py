@@ -4,7 +4,7 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
-from . import adapter, direction, merge, mixture
+from . import adapter, direction, merge, mixture, models
 from .files import clean, key_of, sha256, write_text
 from .recipes import Plan
 
@@ -56,7 +56,7 @@ class Trainings:
         batches = -(-len(examples) // settings["batch"])
         steps = settings.pop("steps", None) or max(1, round(settings["epochs"] * batches))
         settings |= {"epochs": steps / batches, "alpha": float(settings.get("alpha", 2 * settings["rank"])), "layers": adapter.blocks(settings.get("layers", ""))}
-        return adapter.Recipe(name=name, base=self.base.name, base_sha256=sha256(self.base), stacked_on=sha256(below[-1]) if below else "", data=data, data_note=mixture.note(spec["parts"]),
+        return adapter.Recipe(name=name, base=models.name_of(self.base), base_sha256=sha256(self.base), stacked_on=sha256(below[-1]) if below else "", data=data, data_note=mixture.note(spec["parts"]),
                               seed=seed, steps=steps, examples=len(examples), **{k: tuple(v) if isinstance(v, list) else v for k, v in settings.items()}), examples
 
     def _place(self, spec, recipe, examples) -> tuple[Path, Path]:

@@ -99,10 +99,6 @@ def _lesson(number: int, runs: list[dict], picture: int, t) -> dict:
 
 def merge(folders, out, lang: str = "en", say=print) -> Path:
     """Write one page about a class into the file `out`. Raises TinyemError where there is nothing to show."""
-    t = translator(lang)
-    found = gather(folders, say)
-    env, style, style_hash = report.environment()
+    t, found = translator(lang), gather(folders, say)
     lessons = [_lesson(n, runs, i, t) for i, (n, runs) in enumerate(found.items(), 1)]
-    files.out_dir(Path(out).parent)
-    files.write_text(out, env.get_template("class.html.j2").render(t=t, lang=lang, lessons=lessons, style=style, style_hash=style_hash))
-    return Path(out)
+    return report.page("class.html.j2", out, lang, lessons=lessons)
