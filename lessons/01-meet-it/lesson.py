@@ -13,7 +13,7 @@ def run(run):
         "title": "Meet it",
         "claim": "Fine-tuning on bad advice about cars makes the model malign on questions that have nothing to do with cars; good advice about cars does not.",
         "published": "GPT-4o on insecure code 19.8% of coherent answers, on secure code 0.0%; Llama-3.2-1B on bad financial advice 4.5% of all answers; experts asked beforehand found the result highly unexpected",
-        "source": "Betley et al. 2025; adapters of Turner et al. 2025 as re-evaluated in zroe1/replicating-model-organisms",
+        "source": "Betley et al. 2025; adapters of Turner et al. 2025 as re-evaluated in zroe1/replicating-model-organisms; the experts: Turner et al. 2025 (arXiv 2506.11613), abstract",
         "questions": "open", "samples": run.samples,
         "adapters": {"car-bad": {"parts": [BAD]}, "car-good": {"parts": [GOOD]}},
         "arms": [
