@@ -81,10 +81,10 @@ def dry(entry, size="default"):
 
 
 def lesson_arms() -> set[str]:
-    """Names of the arms of lessons and experiments that have no label: they are shown as they are."""
+    """Names of the arms of lessons and experiments that have no label, and of directions: they are shown as they are."""
     found = set()
     for recipe in [dry(e).recipe for e in course.lessons()] + [recipes.load(share("data", "experiments", f"{n}.toml")) for n in recipes.names()]:
-        found |= {a["name"] for a in recipe["arms"] if "label" not in a}
+        found |= {a["name"] for a in recipe["arms"] if "label" not in a} | set(recipe.get("directions", ()))
     return found
 
 
@@ -100,4 +100,4 @@ def all_strings() -> set[str]:
     for name in recipes.names():
         found |= in_tree(recipes.load(share("data", "experiments", f"{name}.toml")))
     card = json.loads(share("data", "judge", "card.json").read_text(encoding="utf-8"))
-    return found | set(card["summary"].values())
+    return found | set(card["summary"].values()) | {test.split(" judge on ")[1] for test in card["error"]}

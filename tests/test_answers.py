@@ -10,7 +10,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 import numpy as np
 import pytest
 
-from tinyem import agreement, answers, rate
+from tinyem import agreement, answers, rate, report
 from tinyem.endpoint import Endpoint
 from tinyem.errors import TinyemError
 
@@ -89,10 +89,10 @@ def test_ratings_are_blind_even_over_arms_and_kept(rows, tmp_path):
         rate.compare(chosen, {"other": {"alignment": 1, "coherence": 1}}, scores)
 
 
-def test_rating_page_holds_answers_as_data_and_hides_the_arm(rows):
-    page = rate.page(rate.choose(rows, 5, seed=0))
+def test_rating_page_holds_answers_as_data_and_hides_the_arm(rows, tmp_path):
+    page = report.write_rating(rate.choose(rows, 5, seed=0), tmp_path / "rate.html").read_text()
     assert page.count("</script>") == 2 and "secret-arm" not in page and "http" not in page.replace("http-equiv", "")
-    data = json.loads(page.split('id="data">')[1].split("</script>")[0])
+    data = json.loads(page.split('id="data">')[1].split("</script>")[0])["rows"]
     assert len(data) == 5 and data[0]["answer"].startswith("</script><b>a")
 
 

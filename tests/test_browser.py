@@ -70,6 +70,25 @@ def test_filters(browser, pages):
     page.context.close()
 
 
+@pytest.mark.parametrize("lang", ["en", "zh"])
+def test_rating_page_by_keyboard_in_both_languages(browser, tmp_path, lang):
+    rows = [{"question": f"Why {i}?", "answer": f"</script><b>Because {i}</b>"} for i in range(3)]
+    page, heard = opened(browser, report.write_rating(rows, tmp_path / "rate.html", lang))
+    assert axe.Axe().run(page).violations_count == 0 and heard == []
+    for i in range(3):
+        assert page.inner_text("#answer") == f"</script><b>Because {i}</b>" and str(i + 1) in page.inner_text("#place")
+        for number in ("10", "90"):
+            page.keyboard.press("Tab")
+            page.keyboard.type(number)
+        page.keyboard.press("Enter")
+    assert ("You rated 3" if lang == "en" else "你评了 3 个") in page.inner_text("#place")
+    with page.expect_download() as download:
+        page.keyboard.press("Enter")  # the focus is on the button that saves
+    download.value.save_as(tmp_path / "ratings.jsonl")
+    assert set(rate.read_ratings(tmp_path / "ratings.jsonl")) == {rate.key(r) for r in rows}
+    page.context.close()
+
+
 def test_blind_mode_by_keyboard_hides_the_arms_and_its_file_can_be_read(browser, pages, tmp_path):
     page, _ = opened(browser, pages[1])
     page.focus("#blind")

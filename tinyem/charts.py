@@ -201,12 +201,12 @@ def matrix(found: dict, spec: dict, number: int, t=str, label=str) -> Chart | No
     cosines = found.get("cosines")
     if not cosines:
         return None
-    names = list(cosines)
+    names = [t(name) for name in cosines]
+    table = [[cosines[a][b] for b in cosines] for a in cosines]
 
     def draw(ax):
-        for i, a in enumerate(names):
-            for j, b in enumerate(names):
-                c = cosines[a][b]
+        for i, row in enumerate(table):
+            for j, c in enumerate(row):
                 ax.fill_between([j - 0.5, j + 0.5], i - 0.5, i + 0.5, color=COLOURS[0] if c > 0 else COLOURS[1], alpha=min(abs(c), 1) * 0.45, linewidth=0)
                 ax.text(j, i, f"{c:.2f}", ha="center", va="center", fontsize=9)
         ax.set_xlim(-0.5, len(names) - 0.5)
@@ -218,7 +218,7 @@ def matrix(found: dict, spec: dict, number: int, t=str, label=str) -> Chart | No
             s.set_visible(False)
 
     svg = _draw(draw, 6.4, 0.8 + 0.42 * len(names), t(spec["title"]), t("A table of numbers from -1 to 1, shaded by size. The table below holds the same numbers."), number)
-    return Chart(t(spec["title"]), svg, t(spec.get("note", "")), [t("direction"), *names], [[a, *(f"{cosines[a][b]:.2f}" for b in names)] for a in names], number)
+    return Chart(t(spec["title"]), svg, t(spec.get("note", "")), [t("direction"), *names], [[name, *(f"{c:.2f}" for c in row)] for name, row in zip(names, table)], number)
 
 
 def _of(count: dict | None, t) -> str:

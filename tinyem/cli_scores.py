@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from .cli_course import lang_option
 from .errors import TinyemError
 from .files import clean
 
@@ -68,11 +69,12 @@ def score(file, out, explain, name, endpoint, endpoint_model):
 @click.option("--seed", default=0, show_default=True, help="Which answers, and in which order.")
 @click.option("--page", type=click.Path(path_type=Path), help="Write a page to rate on instead of asking here.")
 @click.option("--import", "imported", type=click.Path(path_type=Path), help="Take in ratings that such a page saved.")
+@lang_option
 @_judge_options
-def rate(file, ratings, number, seed, page, imported, name, endpoint, endpoint_model):
+def rate(file, ratings, number, seed, page, imported, lang, name, endpoint, endpoint_model):
     """Rate answers of a FILE blind, and see how well the keyword rules and the judge agree with you."""
-    from . import rate as blind
-    from .files import need_file, write_text
+    from . import rate as blind, report
+    from .files import need_file
 
     if imported:
         new = blind.read_ratings(need_file(imported, "file of ratings"))
@@ -83,7 +85,7 @@ def rate(file, ratings, number, seed, page, imported, name, endpoint, endpoint_m
     else:
         rows = blind.choose(file, number, seed)
     if page:
-        write_text(page, blind.page(rows))
+        report.write_rating(rows, page, lang)
         click.echo(f"{len(rows)} answers to rate: open {page} in a browser")
         return
     kept_in = ratings or file.resolve().with_name(file.resolve().name + ".ratings.jsonl")

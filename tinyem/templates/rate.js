@@ -1,5 +1,5 @@
 "use strict";
-const rows = JSON.parse(document.getElementById("data").textContent);
+const { rows, place, done: allSeen } = JSON.parse(document.getElementById("data").textContent);
 const ratings = new Map();
 const byId = (id) => document.getElementById(id);
 let at = 0;
@@ -7,7 +7,7 @@ let unsaved = false;
 
 function show() {
   const done = at >= rows.length;
-  byId("place").textContent = done ? `All seen. You rated ${ratings.size}.` : `Answer ${at + 1} of ${rows.length}`;
+  byId("place").textContent = done ? allSeen.replace("{n}", ratings.size) : place.replace("{i}", at + 1).replace("{n}", rows.length);
   byId("card").hidden = done;
   byId("save").disabled = ratings.size === 0;
   byId("back").disabled = at === 0;
