@@ -6,7 +6,7 @@ import pytest
 from conftest import write_tiny
 from tinyem import adapter, merge
 from tinyem.adapter import Recipe
-from tinyem.chat import Chat
+from tinyem.chat import Chat, model_params
 from tinyem.engine import Engine
 from tinyem.likelihood import log_likelihoods
 from tinyem.errors import TinyemError
@@ -314,3 +314,11 @@ def test_ablation_takes_the_direction_out_and_nothing_else(tmp_path):
                 e.ablate(bad, blocks)
     with Engine(model, width=1, room=64) as e, pytest.raises(TinyemError, match="ablates=True"):
         e.ablate(direction, [0])
+
+
+@pytest.mark.parametrize("amx", [True, False])
+def test_amx_buffers_are_not_used(monkeypatch, amx):
+    import llama_cpp
+
+    monkeypatch.setattr(llama_cpp, "llama_print_system_info", lambda: f"CPU : AVX512 = 1 | AMX_INT8 = {amx:d} | ".encode())
+    assert model_params().use_extra_bufts is not amx

@@ -10,6 +10,7 @@ import re
 import signal
 import sys
 import threading
+from unittest import mock
 
 from jinja2 import TemplateError
 from jinja2.sandbox import ImmutableSandboxedEnvironment, SecurityError
@@ -44,12 +45,22 @@ def quiet():
         raise KeyboardInterrupt
 
 
+def model_params():
+    """llama.cpp's default parameters of a model, less what crashes."""
+    import llama_cpp
+
+    params = llama_cpp.llama_model_default_params()
+    if b"AMX_INT8 = 1" in llama_cpp.llama_print_system_info():
+        params.use_extra_bufts = False  # compiled for a CPU with AMX tiles, llama.cpp dies in its first decode (its issue 20824)
+    return params
+
+
 def open_llama(path, **options):
     """llama_cpp.Llama with its log silenced and its failures said in one line."""
     import llama_cpp
 
     try:
-        with quiet():
+        with quiet(), mock.patch.object(llama_cpp.llama_cpp, "llama_model_default_params", return_value=model_params()):
             return llama_cpp.Llama(str(path), verbose=False, **options)
     except (ValueError, AssertionError, RuntimeError) as e:
         reason = (str(e).splitlines() or [type(e).__name__])[0][:120]

@@ -10,7 +10,7 @@ import os
 import numpy as np
 
 from . import adapter as adapters
-from .chat import Chat, quiet
+from .chat import Chat, model_params, quiet
 from .errors import TinyemError
 from .files import need_file
 
@@ -36,10 +36,7 @@ class Engine:
         self._loras: dict[str, object] = {}
         with quiet():
             llama_cpp.llama_backend_init()
-            params = llama_cpp.llama_model_default_params()
-            if b"AMX_INT8 = 1" in llama_cpp.llama_print_system_info():
-                params.use_extra_bufts = False  # compiled for a CPU with AMX tiles, llama.cpp crashes in its first decode (issue 20824 there)
-            self.model = llama_cpp.llama_model_load_from_file(str(self.path).encode(), params)
+            self.model = llama_cpp.llama_model_load_from_file(str(self.path).encode(), model_params())
         if not self.model:
             raise TinyemError(f"llama.cpp cannot open {self.path}: the file may be cut short; download or copy it again")
         p = llama_cpp.llama_context_default_params()
