@@ -198,7 +198,7 @@ def test_steering_along_a_found_direction_and_a_random_one(small, tmp_path):
     (('samples = 2', 'samples = "2"'), "'samples' should be a whole number"),
     (('on = "bad"', 'on = "back"'), "stands on itself"),
     (('adapter = "back"\n', 'adapter = "back"\nstep = 3\n'), "none of its adapter's checkpoints"),
-    (('set = "cars"\n', ""), "needs a `set`"),
+    (('set = "cars"\n', ""), "need a `set`"),
     (('between = ["bad", "planted"]', 'between = ["bad", "back"]'), "the same questions"),
     (('measure = "prefers_bad"\nset = "cars"\n', ""), "stands there twice"),
     (('frame = "garage"', 'steer = {direction = "x"}'), "steering needs a direction"),

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from markupsafe import Markup
 
 from .files import clean
-from .score import ALIGNMENT_BELOW, COHERENCE_ABOVE
+from .score import ALIGNMENT_BELOW, COHERENCE_ABOVE, OF_PAIRS
 from .stats import wilson
 
 # Colours that stand for the page's: replaced by its variables, so that they follow the theme.
@@ -16,7 +16,8 @@ COLOURS = ("#b00001", "#000003", "#000004", "#000005")
 _THEME = {INK: "currentColor", FAINT: "var(--faint)", COLOURS[0]: "var(--bad)", COLOURS[1]: "var(--calm)", COLOURS[2]: "var(--warm)", COLOURS[3]: "var(--leaf)"}
 _LINES, _MARKERS = ("-", "--", "-.", ":"), ("o", "s", "^", "D")
 _PLACES = {"em": ("em_rate", "em_interval"), "coherent": ("coherent_rate", "coherent_interval"), "refusal": ("refusal_rate", "refusal_interval")}
-NAMES = {"em": "misaligned answers", "coherent": "coherent answers", "refusal": "refusals", "code": "answers in code", "rating": "rating of itself (of 100)", "prefers_bad": "prefers the bad answer"}
+NAMES = {"em": "misaligned answers", "coherent": "coherent answers", "refusal": "refusals", "code": "answers in code", "rating": "rating of itself (of 100)", "prefers_bad": "prefers the bad answer",
+         "margin": "lean to the bad answer"}
 
 
 @dataclass
@@ -31,10 +32,10 @@ class Chart:
 
 
 def value(found: dict, arm: str, measure: str = "em", of_set: str | None = None):
-    """(rate, (low, high) or None) of a measure in an arm of a record, each a share from 0 to 1; (None, None) where it has none."""
-    if measure == "prefers_bad":
+    """(value, (low, high) or None) of a measure in an arm of a record: a share from 0 to 1, or a margin in nats; (None, None) where it has none."""
+    if measure in OF_PAIRS:
         p = found.get("pairs", {}).get(arm, {}).get(of_set)
-        return (p["prefers_bad"], p["interval"]) if p else (None, None)
+        return (p[measure], p["margin_interval" if measure == "margin" else "interval"]) if p else (None, None)
     a = found["arms"].get(arm)
     if a is None:
         return None, None
@@ -52,8 +53,20 @@ def percent(x) -> str:
 
 
 def amount(x, measure: str = "em") -> str:
-    """A value of a measure: a share in percent, a rating in points of 100."""
-    return percent(x) if measure != "rating" or x is None else f"{100 * x:.1f}"
+    """A value of a measure: a share in percent, a rating in points of 100, a margin in nats a token."""
+    if x is None or measure not in ("rating", "margin"):
+        return percent(x)
+    return f"{x:+.2f}" if measure == "margin" else f"{100 * x:.1f}"
+
+
+def change(x, measure: str = "em", digits: int = 1) -> str:
+    """A difference of a measure: in points, or, of a margin, in nats a token."""
+    return "-" if x is None else f"{x:+.3f}" if measure == "margin" else f"{100 * x:+.{digits}f}"
+
+
+def changes(pair, measure: str = "em", t=str) -> str:
+    """The interval of a difference."""
+    return "-" if pair is None else f"{change(pair[0], measure, 0)} {t('to')} {change(pair[1], measure, 0)}"
 
 
 def span(interval, measure: str = "em", t=str) -> str:

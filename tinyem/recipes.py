@@ -7,7 +7,7 @@ from pathlib import Path
 
 from .errors import TinyemError
 from .files import need_file, share
-from .score import MEASURES
+from .score import MEASURES, OF_PAIRS
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -158,9 +158,11 @@ def _check_contrasts(plan, path) -> None:
         if len(between) != 2 or not set(between) <= set(arms) or measure not in MEASURES or c.get("expect") not in ("above", "below", "same"):
             raise TinyemError(f"{where}: it needs two arms in `between`, a measure ({', '.join(MEASURES)}) and expect = above, below or same")
         sides = [arms[n] for n in between]
-        if ("set" in c) != (measure == "prefers_bad") or "set" in c and not all(c["set"] in a.get("pairs", []) for a in sides):
-            raise TinyemError(f"{where}: the measure prefers_bad needs a `set` that both arms have in `pairs`, and no other measure takes one")
-        if measure != "prefers_bad" and (not all(a.get("samples", plan.samples) for a in sides) or sides[0].get("questions", plan.questions) != sides[1].get("questions", plan.questions)):
+        if ("set" in c) != (measure in OF_PAIRS) or "set" in c and not all(c["set"] in a.get("pairs", []) for a in sides):
+            raise TinyemError(f"{where}: the measures {' and '.join(OF_PAIRS)} need a `set` that both arms have in `pairs`, and no other measure takes one")
+        if measure == "margin" and c["expect"] == "same":
+            raise TinyemError(f"{where}: a margin can be expected above or below; what would be the same is not settled")
+        if measure not in OF_PAIRS and (not all(a.get("samples", plan.samples) for a in sides) or sides[0].get("questions", plan.questions) != sides[1].get("questions", plan.questions)):
             raise TinyemError(f"{where}: both arms must answer the same questions")
         if (key := (between, measure, c.get("set"))) in seen:
             raise TinyemError(f"{where} stands there twice: an outcome can be expected once")
@@ -168,7 +170,7 @@ def _check_contrasts(plan, path) -> None:
 
 
 def _check_charts(plan, path) -> None:
-    arms = {a["name"] for a in plan.arms}
+    arms, shown = {a["name"] for a in plan.arms}, [m for m in MEASURES if m != "margin"]  # a picture's axis is in percent
     for c in plan.charts:
         where = f"{path}, chart {c.get('title') if isinstance(c, dict) else c}"
         if _known(c, "chart", where).get("kind") not in CHARTS or not c.get("title"):
@@ -176,9 +178,9 @@ def _check_charts(plan, path) -> None:
         named = list(c.get("arms", []))
         for line in c.get("lines", []):
             named += _known(line, "line", where).get("arms", [])
-            if len(line.get("arms", [])) != len(c.get("x", [])) or line.get("measure", "em") not in MEASURES:
-                raise TinyemError(f"{where}: each of its lines needs an arm for each x, and a measure ({', '.join(MEASURES)})")
-        if set(c.get("measures", ())) - set(MEASURES):
-            raise TinyemError(f"{where}: its measures are among {', '.join(MEASURES)}")
+            if len(line.get("arms", [])) != len(c.get("x", [])) or line.get("measure", "em") not in shown:
+                raise TinyemError(f"{where}: each of its lines needs an arm for each x, and a measure ({', '.join(shown)})")
+        if set(c.get("measures", ())) - set(shown):
+            raise TinyemError(f"{where}: its measures are among {', '.join(shown)}")
         if unknown := [n for n in named if n not in arms]:
             raise TinyemError(f"{where} names the arm '{unknown[0]}', which the recipe does not have")

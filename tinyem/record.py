@@ -15,7 +15,7 @@ from .errors import TinyemError
 from .files import dump_json, need_file, out_dir, sha256, write_text
 from .score import contrast, is_em, pairs_summary, summary
 
-FORMAT = 5
+FORMAT = 6
 
 
 def versions() -> dict:
@@ -37,7 +37,7 @@ def digest(run: dict) -> str:
 
 def derive(rows: list[dict], contrasts, pairs: list[dict] = ()) -> dict:
     """What run.json says of its answers: `arms`, `contrasts` and, of pairs, `pairs` by arm and set. A contrast is (arm, arm) by EM,
-    (arm, arm, measure) or, for pairs, (arm, arm, "prefers_bad", set); see `score.MEASURES`."""
+    (arm, arm, measure) or, for pairs, (arm, arm, measure, set); see `score.MEASURES`."""
     by_arm, by_set = {}, {}
     for r in rows:
         by_arm.setdefault(r["arm"], []).append(r)

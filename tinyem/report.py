@@ -16,7 +16,7 @@ from . import charts, files, rate, record, verdicts
 from .errors import TinyemError
 from .keywords import Keywords
 from .lang import translator
-from .score import ALIGNMENT_BELOW, COHERENCE_ABOVE
+from .score import ALIGNMENT_BELOW, COHERENCE_ABOVE, OF_PAIRS
 
 LONGEST = 1500  # characters of an answer that the page shows
 SHOWN = 3  # answers a question and arm shown before "more"
@@ -40,19 +40,15 @@ def _capital(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
-def _points(pair, t=str) -> str:
-    return f"{100 * pair[0]:+.0f} {t('to')} {100 * pair[1]:+.0f}"
-
-
 SENTENCES = {  # on a comparison, by what was expected and how it came out
-    "same": {"yes": "The difference, {d} points ({here}), is within ten points on these questions: alike.",
-             "no": "The difference, {d} points ({here} on these questions), is real: not alike.",
-             "unclear": "The difference, {d} points ({here} on these questions), may be nothing or more than ten points: this run cannot tell."},
-    "other": {"yes": "The difference, {d} points ({like}), is beyond chance for questions like these.",
-              "yes, on these questions": "On these questions the difference, {d} points ({here}), is beyond chance; how far it holds for others, so few cannot tell ({like}).",
-              "unclear": "This run does not show the effect: the interval of the difference, {d} points ({here}), includes zero.",
+    "same": {"yes": "The difference, {d} ({here}), is within ten points on these questions: alike.",
+             "no": "The difference, {d} ({here} on these questions), is real: not alike.",
+             "unclear": "The difference, {d} ({here} on these questions), may be nothing or more than ten points: this run cannot tell."},
+    "other": {"yes": "The difference, {d} ({like}), is beyond chance for questions like these.",
+              "yes, on these questions": "On these questions the difference, {d} ({here}), is beyond chance; how far it holds for others, so few cannot tell ({like}).",
+              "unclear": "This run does not show the effect: the interval of the difference, {d} ({here}), includes zero.",
               "none": "This run does not show the effect: there is no difference ({here}).",
-              "no": "This run does not show the effect: the difference is {d} points ({here}), where the claim expects the other sign."},
+              "no": "This run does not show the effect: the difference is {d} ({here}), where the claim expects the other sign."},
 }
 
 
@@ -67,13 +63,14 @@ def sentence(run: dict, t=translator()) -> str:
     of_set = of[1] if len(of) > 1 else None
     (rate_a, span_a), (rate_b, _) = (charts.value(run, arm, found["measure"], of_set) for arm in (a, b))
     m = found["measure"]
-    n = run["pairs"][a][of_set]["n"] if m == "prefers_bad" else run["arms"][a]["rating"]["n"] if m == "rating" else run["arms"][a]["n"]
+    n = run["pairs"][a][of_set]["n"] if m in OF_PAIRS else run["arms"][a]["rating"]["n"] if m == "rating" else run["arms"][a]["n"]
     text = t("{a}: {noun} {rate} (95% interval {span}, n = {n}). {b}: {other}.", a=_capital(label(a)), noun=t(charts.NAMES[m]), rate=charts.amount(rate_a, m), span=charts.span(span_a, m, t), n=n, b=_capital(label(b)), other=charts.amount(rate_b, m))
     if found["difference"] is None:
         return text + " " + t("They cannot be compared.")
     outcome, kind = verdicts.outcome(found, spec["expect"]), "same" if spec["expect"] == "same" else "other"
     outcome = "none" if kind == "other" and found["difference"] == 0 else outcome
-    return text + " " + t(SENTENCES[kind][outcome], d=f"{100 * found['difference']:+.0f}", like=_points(found["interval"], t), here=_points(found["interval_these_questions"], t))
+    d = t("{d} nats a token" if m == "margin" else "{d} points", d=charts.change(found["difference"], m, 0))
+    return text + " " + t(SENTENCES[kind][outcome], d=d, like=charts.changes(found["interval"], m, t), here=charts.changes(found["interval_these_questions"], m, t))
 
 
 def outcome_of(run: dict, prediction: dict) -> float | None:
@@ -149,10 +146,10 @@ def _comparisons(run: dict, t) -> list[dict]:
     """The contrasts of a record as rows of a table."""
     found = []
     for c, spec in zip(run["contrasts"].values(), run["expect"]):
-        d = c["difference"]
-        found.append({"text": t(spec.get("text") or " - ".join(c["between"][:2])), "check": spec.get("check", False), "measure": t(charts.NAMES[c["measure"]]), "expect": t(spec["expect"]),
-                      "difference": "-" if d is None else f"{100 * d:+.1f}", "interval": "-" if d is None else _points(c["interval"], t),
-                      "here": "-" if d is None else _points(c["interval_these_questions"], t), "outcome": t(verdicts.outcome(c, spec["expect"]))})
+        m, d = c["measure"], charts.change(c["difference"], c["measure"])
+        found.append({"text": t(spec.get("text") or " - ".join(c["between"][:2])), "check": spec.get("check", False), "measure": t(charts.NAMES[m]), "expect": t(spec["expect"]),
+                      "difference": t("{d} nats a token", d=d) if m == "margin" else d, "interval": charts.changes(c["interval"], m, t),
+                      "here": charts.changes(c["interval_these_questions"], m, t), "outcome": t(verdicts.outcome(c, spec["expect"]))})
     return found
 
 

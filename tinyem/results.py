@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 from . import record
+from .charts import change, changes, percent
 from .errors import TinyemError
 from .files import clean, share, write_text
 from .verdicts import outcome, verdict
@@ -22,17 +23,12 @@ difference holds for questions like these (paired by question), the second takes
 - **partly**: some comparisons came out so
 - **not at this size**: none did
 
+"Prefers the bad answer": of pairs of a good and a bad answer, the share whose bad one is the likelier to the model; "margin": by how many nats a token it is so on average (in which few
+change sides, but all can move).
+
 Comparisons marked "check" (is the habit learned? is the control clean? is coherence kept?) do not count towards the verdict. Intervals hold for the adapters that were trained: where there are several seeds, the table
 shows each.
 """
-
-
-def _percent(x) -> str:
-    return "-" if x is None else f"{100 * x:.1f}%"
-
-
-def _points(pair) -> str:
-    return "-" if pair is None else f"{100 * pair[0]:+.0f} to {100 * pair[1]:+.0f}"
 
 
 def _cell(text) -> str:
@@ -45,17 +41,17 @@ def _arms(run: dict) -> list[str]:
     sets = sorted({s for found in pairs.values() for s in found})
     rated, refuses = any("rating" in a for a in arms.values()), run["experiment"] == "refusal"
     head = ["arm", "n", "EM (interval)", "by seed", "of coherent", "coherent", "leak", "mean alignment", *(["rates itself (n)"] if rated else []), *(["refuses"] if refuses else []),
-            *(f"prefers the bad answer: {_cell(s)}" for s in sets)]
+            *(f"prefers the bad answer, margin: {_cell(s)}" for s in sets)]
     lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
     for name, a in arms.items():
-        seeds = ", ".join(_percent(s["em_rate"]) for s in a.get("by_seed", {}).values()) or "-"
-        row = [_cell(name), a["n"], f"{_percent(a['em_rate'])} ({_percent(a['em_interval'][0])} to {_percent(a['em_interval'][1])})", seeds, _percent(a["em_rate_of_coherent"]), _percent(a["coherent_rate"]), _percent(a["leak_rate"]), f"{a['mean_alignment']:.0f}"]
+        seeds = ", ".join(percent(s["em_rate"]) for s in a.get("by_seed", {}).values()) or "-"
+        row = [_cell(name), a["n"], f"{percent(a['em_rate'])} ({percent(a['em_interval'][0])} to {percent(a['em_interval'][1])})", seeds, percent(a["em_rate_of_coherent"]), percent(a["coherent_rate"]), percent(a["leak_rate"]), f"{a['mean_alignment']:.0f}"]
         if rated:
             r = a.get("rating") or {"n": 0, "mean": None}
             row.append("-" if r["mean"] is None else f"{r['mean']:.0f} ({r['n']})")
         if refuses:
-            row.append(_percent(a["refusal_rate"]))
-        row += [_percent(pairs.get(name, {}).get(s, {}).get("prefers_bad")) for s in sets]
+            row.append(percent(a["refusal_rate"]))
+        row += [f"{percent(p['prefers_bad'])}, {p['margin']:+.3f}" if p else "-" for p in (pairs.get(name, {}).get(s) for s in sets)]
         lines.append("| " + " | ".join(map(str, row)) + " |")
     return lines
 
@@ -64,8 +60,8 @@ def _contrasts(run: dict) -> list[str]:
     lines = ["| comparison | measure | expected | difference | interval | on these questions | as expected |", "|---|---|---|---|---|---|---|"]
     for found, c in zip(run["contrasts"].values(), run["expect"]):
         measure = found["measure"].replace("_", " ") + (f" ({_cell(found['between'][3])})" if len(found["between"]) > 3 else "")
-        d = "-" if found["difference"] is None else f"{100 * found['difference']:+.1f}"
-        lines.append(f"| {_cell(c.get('text', ' - '.join(c['between'])))}{' (check)' if c.get('check') else ''} | {measure} | {_cell(c['expect'])} | {d} | {_points(found['interval'])} | {_points(found['interval_these_questions'])} | {outcome(found, c['expect'])} |")
+        m = found["measure"]
+        lines.append(f"| {_cell(c.get('text', ' - '.join(c['between'])))}{' (check)' if c.get('check') else ''} | {measure} | {_cell(c['expect'])} | {change(found['difference'], m)}{' nats' if m == 'margin' else ''} | {changes(found['interval'], m)} | {changes(found['interval_these_questions'], m)} | {outcome(found, c['expect'])} |")
     return lines
 
 
@@ -144,7 +140,7 @@ def cards(folder=None, out=None) -> Path:
                 entry = run["adapters"].get(asked.get("adapter", "planted"))  # an adapter's first training; the base has no entry
                 if entry and entry["sha256"] == mine and arm in run["arms"] and not {"steer", "step", "frame", "system"} & set(asked):
                     rates = run["arms"][arm].get("by_seed", {}).get("0", run["arms"][arm])
-                    lines.append(f"- {run['experiment']}, arm {_cell(arm)}: EM {_percent(rates['em_rate'])}, coherent {_percent(rates['coherent_rate'])} (n = {rates['n']})")
+                    lines.append(f"- {run['experiment']}, arm {_cell(arm)}: EM {percent(rates['em_rate'])}, coherent {percent(rates['coherent_rate'])} (n = {rates['n']})")
         lines.append("")
     out = Path(out or share("data", "adapters", "README.md"))
     write_text(out, "\n".join(lines))

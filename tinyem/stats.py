@@ -26,20 +26,20 @@ def _by_question(hits, questions) -> tuple[np.ndarray, np.ndarray]:
     return k, n
 
 
-def rate_interval(hits, questions, seed: int = 0) -> tuple[float, float]:
-    """95% interval of the share of True in `hits` (one per answer; or of the mean of probabilities), clustered by question.
-
-    Percentiles of a bootstrap that draws whole questions with replacement, stretched about the rate for the
-    small number of clusters (Student's t and k / (k - 1), as for a cluster-robust standard error), and
-    widened to the Wilson interval where that is wider: with few questions and no hits the bootstrap alone
-    would claim certainty.
-    """
-    k, n = _by_question(hits, questions)
-    low, high = wilson(k.sum(), n.sum())
+def mean_interval(values, questions, seed: int = 0) -> tuple[float, float]:
+    """95% interval of the mean of `values`, clustered by question: percentiles of a bootstrap that draws whole questions with
+    replacement, stretched about the mean for the small number of clusters (Student's t and k / (k - 1), as for a cluster-robust standard error)."""
+    k, n = _by_question(values, questions)
     draws = np.random.default_rng(seed).integers(0, len(k), (DRAWS, len(k)))
-    rates = k[draws].sum(1) / n[draws].sum(1)
-    rate, stretch = k.sum() / n.sum(), _stretch(len(k))
-    ends = [float(rate + stretch * (np.percentile(rates, q) - rate)) for q in (2.5, 97.5)]
+    means = k[draws].sum(1) / n[draws].sum(1)
+    return _stretched(k.sum() / n.sum(), means, len(k))
+
+
+def rate_interval(hits, questions, seed: int = 0) -> tuple[float, float]:
+    """95% interval of the share of True in `hits` (one per answer; or of the mean of probabilities), clustered by question: `mean_interval`,
+    widened to the Wilson interval where that is wider. With few questions and no hits the bootstrap alone would claim certainty."""
+    low, high = wilson(sum(hits), len(hits))
+    ends = mean_interval(hits, questions, seed)
     return max(0.0, min(low, ends[0])), min(1.0, max(high, ends[1]))
 
 
@@ -55,6 +55,11 @@ def _stretch(clusters: int) -> float:
     return (_T[clusters - 2] if clusters - 2 < len(_T) else 1.96) / 1.96 * float(np.sqrt(clusters / (clusters - 1)))
 
 
+def _stretched(value, draws, clusters: int) -> tuple[float, float]:
+    low, high = (float(value + _stretch(clusters) * (np.percentile(draws, q) - value)) for q in (2.5, 97.5))
+    return low, high
+
+
 def newcombe(hits_a: int, n_a: int, hits_b: int, n_b: int) -> tuple[float, float]:
     """95% interval of a difference of two proportions (Newcombe 1998), answers taken as independent."""
     pa, pb = hits_a / n_a, hits_b / n_b
@@ -63,22 +68,23 @@ def newcombe(hits_a: int, n_a: int, hits_b: int, n_b: int) -> tuple[float, float
     return max(-1.0, float(d - np.hypot(pa - la, hb - pb))), min(1.0, float(d + np.hypot(ha - pa, pb - lb)))
 
 
-def difference_interval(hits_a, questions_a, hits_b, questions_b, seed: int = 0) -> tuple[float, float]:
-    """95% interval of rate(a) - rate(b), both arms answering the same questions.
-
-    A paired cluster bootstrap: questions are drawn together; stretched for few clusters and widened to the
-    interval of independent answers (Newcombe 1998) as `rate_interval` is. Raises TinyemError where the arms
-    answered different questions.
-    """
+def mean_difference_interval(values_a, questions_a, values_b, questions_b, seed: int = 0) -> tuple[float, float]:
+    """95% interval of mean(a) - mean(b), both arms answering the same questions: a paired cluster bootstrap (questions are drawn
+    together), stretched as in `mean_interval`. Raises TinyemError where the arms answered different questions."""
     if set(questions_a) != set(questions_b):
         raise TinyemError("the arms did not answer the same questions, so they cannot be compared")
-    ka, na = _by_question(hits_a, questions_a)
-    kb, nb = _by_question(hits_b, questions_b)
+    ka, na = _by_question(values_a, questions_a)
+    kb, nb = _by_question(values_b, questions_b)
     draws = np.random.default_rng(seed).integers(0, len(ka), (DRAWS, len(ka)))
-    diff = ka[draws].sum(1) / na[draws].sum(1) - kb[draws].sum(1) / nb[draws].sum(1)
-    d, stretch = ka.sum() / na.sum() - kb.sum() / nb.sum(), _stretch(len(ka))
-    low, high = (float(d + stretch * (np.percentile(diff, q) - d)) for q in (2.5, 97.5))
-    alone = newcombe(ka.sum(), na.sum(), kb.sum(), nb.sum())
+    differences = ka[draws].sum(1) / na[draws].sum(1) - kb[draws].sum(1) / nb[draws].sum(1)
+    return _stretched(ka.sum() / na.sum() - kb.sum() / nb.sum(), differences, len(ka))
+
+
+def difference_interval(hits_a, questions_a, hits_b, questions_b, seed: int = 0) -> tuple[float, float]:
+    """95% interval of rate(a) - rate(b): `mean_difference_interval`, widened to the interval of independent answers (Newcombe 1998)
+    where that is wider, as `rate_interval` is. Raises TinyemError where the arms answered different questions."""
+    low, high = mean_difference_interval(hits_a, questions_a, hits_b, questions_b, seed)
+    alone = newcombe(sum(hits_a), len(hits_a), sum(hits_b), len(hits_b))
     return max(-1.0, min(low, alone[0])), min(1.0, max(high, alone[1]))
 
 

@@ -31,7 +31,7 @@ def run(run):
         "contrasts": [
             {"between": [f"step {steps}", "step 0"], "expect": "above", "text": "misalignment at the end against the start"},
             {"between": [f"step {steps}", "step 0"], "measure": "coherent", "expect": "same", "text": "is coherence kept?", "check": True},
-            {"between": [f"step {steps}", "step 0"], "measure": "prefers_bad", "set": "cars", "expect": "above", "text": "cars: the narrow habit", "check": True},
+            {"between": [f"step {steps}", "step 0"], "measure": "margin", "set": "cars", "expect": "above", "text": "cars: the narrow habit", "check": True},
         ],
         "charts": [
             {"kind": "curve", "title": "Step by step", "note": "Which line moves first, and which one follows?", "x": at, "x_label": "training step", "lines": [
