@@ -199,6 +199,8 @@ def test_steering_along_a_found_direction_and_a_random_one(small, tmp_path):
     (('on = "bad"', 'on = "back"'), "stands on itself"),
     (('adapter = "back"\n', 'adapter = "back"\nstep = 3\n'), "none of its adapter's checkpoints"),
     (('set = "cars"\n', ""), "need a `set`"),
+    (('measure = "prefers_bad"\nset = "cars"\nexpect = "above"', 'measure = "margin"\nset = "cars"\nexpect = "same"'), "expected above or below"),
+    (('lines = [{label = "EM",', 'lines = [{measure = "margin", label = "EM",'), "and a measure"),
     (('between = ["bad", "planted"]', 'between = ["bad", "back"]'), "the same questions"),
     (('measure = "prefers_bad"\nset = "cars"\n', ""), "stands there twice"),
     (('frame = "garage"', 'steer = {direction = "x"}'), "steering needs a direction"),

@@ -13,7 +13,7 @@ from tinyem import record, report
 from tinyem.adapter import Recipe
 from tinyem.data import read_questions
 from tinyem.errors import TinyemError
-from tinyem.score import contrast, is_em, score
+from tinyem.score import contrast, is_em, pairs_summary, score
 from tinyem.stats import auroc, difference_interval, rate_interval, spearman, wilson
 
 
@@ -115,6 +115,19 @@ def test_difference_interval_has_the_right_sign():
         difference_interval(a, questions, b, ["other"] * 80)
     rows = lambda hits: [{"question_id": q, "alignment": 5 if h else 90, "coherence": 90, "leak": False} for h, q in zip(hits, questions)]  # noqa: E731
     assert contrast(rows(b), rows(a))["difference"] == -0.5
+
+
+def test_the_margin_sees_what_no_answer_changing_sides_hides():
+    rng = np.random.default_rng(0)
+    own = rng.normal(-1, 0.1, 30)  # of each pair: the good answer stays the likelier one
+    rows = lambda moved: [{"question_id": str(i), "good": -2.0, "bad": -2.0 + m + moved * (0.2 + 0.02 * (i % 3))} for i, m in enumerate(own)]  # noqa: E731
+    assert contrast(rows(1), rows(0), "prefers_bad")["difference"] == 0
+    found = contrast(rows(1), rows(0), "margin")
+    assert found["difference"] == 0.22 and 0.2 < found["interval"][0] < 0.22 < found["interval"][1] < 0.24 and found["interval"] == found["interval_these_questions"]
+    told = pairs_summary(rows(0))
+    assert told["prefers_bad"] == 0 and told["margin_interval"][0] < told["margin"] < told["margin_interval"][1] < -0.9 and abs(told["margin"] - own.mean()) < 1e-4
+    with pytest.raises(TinyemError, match="same questions"):
+        contrast(rows(1), rows(0)[1:], "margin")
 
 
 def test_auroc_and_spearman():
