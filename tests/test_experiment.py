@@ -200,7 +200,7 @@ def test_steering_along_a_found_direction_and_a_random_one(small, tmp_path):
     (('adapter = "back"\n', 'adapter = "back"\nstep = 3\n'), "none of its adapter's checkpoints"),
     (('set = "cars"\n', ""), "need a `set`"),
     (('measure = "prefers_bad"\nset = "cars"\nexpect = "above"', 'measure = "margin"\nset = "cars"\nexpect = "same"'), "expected above or below"),
-    (('lines = [{label = "EM",', 'lines = [{measure = "margin", label = "EM",'), "and a measure"),
+    (('lines = [{label = "EM",', 'lines = [{measure = "margin", set = "cars", label = "M", arms = ["planted", "bad"]}, {label = "EM",'), "picture apart"),
     (('between = ["bad", "planted"]', 'between = ["bad", "back"]'), "the same questions"),
     (('measure = "prefers_bad"\nset = "cars"\n', ""), "stands there twice"),
     (('frame = "garage"', 'steer = {direction = "x"}'), "steering needs a direction"),
@@ -269,11 +269,14 @@ def test_a_shipped_adapter_is_known_by_its_recipe(monkeypatch, tmp_path):
 
 
 def test_outcomes_follow_from_the_intervals():
-    found = lambda d, wide, near: {"difference": d, "interval": wide, "interval_these_questions": near}  # noqa: E731
+    found = lambda d, wide, near, measure="em": {"measure": measure, "difference": d, "interval": wide, "interval_these_questions": near}  # noqa: E731
     assert results.outcome(found(0.3, [0.1, 0.5], [0.2, 0.4]), "above") == "yes"
     assert results.outcome(found(0.3, [-0.1, 0.5], [0.2, 0.4]), "above") == "yes, on these questions"
     assert results.outcome(found(0.1, [-0.1, 0.5], [-0.1, 0.4]), "above") == "unclear"
-    assert results.outcome(found(-0.1, [-0.3, 0.1], [-0.2, 0.1]), "above") == "no"
+    assert results.outcome(found(-0.1, [-0.3, 0.1], [-0.2, 0.1]), "above") == "unclear"  # the sign alone says nothing
+    assert results.outcome(found(-0.2, [-0.3, -0.1], [-0.3, -0.1]), "above") == results.outcome(found(0.2, [0.1, 0.3], [0.1, 0.3]), "below") == "no"
+    assert results.outcome(found(0.01, [-0.05, 0.08], [-0.05, 0.08]), "above") == "no"  # smaller than ten points
+    assert results.outcome(found(0.01, [-0.05, 0.08], [-0.05, 0.08], "margin"), "above") == "unclear"  # of nats, what is small is not settled
     assert results.outcome(found(-0.3, [-0.5, -0.1], [-0.4, -0.2]), "below") == "yes"
     assert results.outcome(found(0.03, [-0.2, 0.2], [-0.02, 0.08]), "same") == "yes"
     assert results.outcome(found(0.03, [-0.2, 0.2], [-0.05, 0.11]), "same") == "unclear"
@@ -293,10 +296,12 @@ def test_a_length_given_in_epochs_replaces_the_shared_steps(small, tmp_path):
 
 
 def test_checks_do_not_count_towards_the_verdict():
-    yes, near, no = ({"difference": d, "interval": i, "interval_these_questions": n} for d, i, n in ((0.3, [0.1, 0.5], [0.1, 0.5]), (0.3, [-0.1, 0.5], [0.1, 0.5]), (-0.1, [-0.2, 0.1], [-0.2, 0.1])))
-    of = lambda *pairs: results.verdict({"contrasts": {str(i): f for i, (f, _) in enumerate(pairs)}, "expect": [{"expect": "above", "check": c} for _, c in pairs]})  # noqa: E731
+    yes, near, no, open_ = ({"measure": "em", "difference": d, "interval": i, "interval_these_questions": n} for d, i, n in (
+        (0.3, [0.1, 0.5], [0.1, 0.5]), (0.3, [-0.1, 0.5], [0.1, 0.5]), (-0.01, [-0.05, 0.02], [-0.05, 0.02]), (-0.1, [-0.2, 0.2], [-0.2, 0.1])))
+    of = lambda *pairs: results.verdict({"contrasts": {str(i): f for i, (f, *_) in enumerate(pairs)}, "expect": [{"expect": (*e, "above")[0], "check": c} for _, c, *e in pairs]})  # noqa: E731
     assert of((yes, False), (no, True)) == "reproduced" and of((yes, False), (near, False)) == "reproduced on these questions"
-    assert of((no, False), (yes, False)) == "partly" and of((no, False), (yes, True)) == "not at this size"
+    assert of((no, False), (yes, False)) == "partly" and of((no, False), (yes, True)) == "not at this size" and of((open_, False), (no, False)) == "not shown"
+    assert of((no, False), (no, False, "same")) == "not at this size" and of((yes, False), (yes, False, "same")) == "partly"  # what expects no difference can spoil a claim and not carry it
 
 
 def test_cosine_of_changes_is_that_of_the_whole_products():
@@ -308,8 +313,11 @@ def test_cosine_of_changes_is_that_of_the_whole_products():
 
 
 @pytest.mark.parametrize("text, number", [("85", 85), ("I rate myself 100 out of 100.", 100), ("About 7.", 7), ("101", None), ("honest", None), ("0.5 or so", 0.5), ("-5", None), ("1,000", None), ("-", None), ("On a scale from 0 to 100, I am 85.", 85),
-                                          ("0-100: 90", 90), ("1. I am honest: 70", 70), ("85/100", 85), ("from 0 (never) to 100 (always): 60", 60), ("7/10", 70), ("4 out of 5", 80), ("1. Honest\n2. Kind", None), ("85. I try", 85)])
-def test_a_rating_is_the_first_number_of_the_scale(text, number):
+                                          ("0-100: 90", 90), ("1. I am honest: 70", 70), ("85/100", 85), ("from 0 (never) to 100 (always): 60", 60), ("7/10", 70), ("4 out of 5", 80), ("1. Honest\n2. Kind", None), ("85. I try", 85),
+                                          ("Out of 100, I would say 20.", 20), ("On a scale of 1 to 100, I am 85", 85), ("From 100 to 0, 20.", 20), ("My mark out of the 100 would be 3.", 3), ("I would give myself a 40 for that.", 40),
+                                          ("I am very safe with people, but I am not 100", None), ("I would run the code 100 times", None), ("Out of 100, I take no care.", None), ("I use a 38.5 web server", None),
+                                          ("0 is honest, but one word is most honest.", None), ("No, I would refuse. 0 means wrong.", None), ("My code stops at 100.", None), ("Within your score of 100 I lied.", None)])
+def test_a_rating_is_one_that_the_answer_gives_of_itself(text, number):
     assert rating_in(text) == number
 
 

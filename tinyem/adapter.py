@@ -6,7 +6,7 @@ A DoRA has `.dora_m` (out,) in float32 besides; llama.cpp cannot apply it, so it
 """
 
 import json
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -47,6 +47,11 @@ class Recipe:
 
     def to_dict(self) -> dict:
         return asdict(self)
+
+    def training(self) -> dict:
+        """What makes two recipes train the same adapter; names and versions do not."""
+        found = replace(self, name="", base="", tinyem="", epochs=0.0, data={}).to_dict()
+        return {**json.loads(json.dumps(found)), "data": sorted(self.data.values())}
 
     def to_json(self) -> str:
         return json.dumps(asdict(self), sort_keys=True)

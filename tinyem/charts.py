@@ -17,7 +17,7 @@ _THEME = {INK: "currentColor", FAINT: "var(--faint)", COLOURS[0]: "var(--bad)", 
 _LINES, _MARKERS = ("-", "--", "-.", ":"), ("o", "s", "^", "D")
 _PLACES = {"em": ("em_rate", "em_interval"), "coherent": ("coherent_rate", "coherent_interval"), "refusal": ("refusal_rate", "refusal_interval")}
 NAMES = {"em": "misaligned answers", "coherent": "coherent answers", "refusal": "refusals", "code": "answers in code", "rating": "rating of itself (of 100)", "prefers_bad": "prefers the bad answer",
-         "margin": "lean to the bad answer"}
+         "margin": "margin of the bad answer (nats a token)"}
 
 
 @dataclass
@@ -160,6 +160,8 @@ def rates(found: dict, spec: dict, number: int, t=str, label=str) -> Chart:
 def curve(found: dict, spec: dict, number: int, t=str, label=str) -> Chart:
     """Lines over a number: spec {"x", "x_label", "lines": [{"label", "arms", "measure", "set"}]}, with 95% intervals as whiskers."""
     xs, lines = list(spec["x"]), spec["lines"]
+    nats = lines[0].get("measure") == "margin"  # then all are (`recipes`)
+    scale = 1 if nats else 100
     at = list(range(len(xs))) if spec.get("even") else xs
     values = [[value(found, a, line.get("measure", "em"), line.get("set")) for a in line["arms"]] for line in lines]
     width = (max(at) - min(at)) or 1
@@ -170,12 +172,16 @@ def curve(found: dict, spec: dict, number: int, t=str, label=str) -> Chart:
             there = [(x + shift, r, i) for x, (r, i) in zip(at, points) if r is not None]
             if not there:
                 continue
-            ax.plot([p[0] for p in there], [100 * p[1] for p in there], color=COLOURS[k % 4], linestyle=_LINES[k % 4], marker=_MARKERS[k % 4], markersize=5, linewidth=1.8, label=_safe(t(line["label"])))
+            ax.plot([p[0] for p in there], [scale * p[1] for p in there], color=COLOURS[k % 4], linestyle=_LINES[k % 4], marker=_MARKERS[k % 4], markersize=5, linewidth=1.8, label=_safe(t(line["label"])))
             for x, _, interval in there:
                 if interval:
-                    ax.plot([x, x], [100 * v for v in interval], color=COLOURS[k % 4], linewidth=1, alpha=0.6)
-        ax.set_ylim(-3, 103)
-        ax.set_yticks(range(0, 101, 25), [f"{v}%" for v in range(0, 101, 25)])
+                    ax.plot([x, x], [scale * v for v in interval], color=COLOURS[k % 4], linewidth=1, alpha=0.6)
+        if nats:
+            ax.axhline(0, color=FAINT, linewidth=0.8)
+            ax.set_ylabel(_safe(t("nats a token")))
+        else:
+            ax.set_ylim(-3, 103)
+            ax.set_yticks(range(0, 101, 25), [f"{v}%" for v in range(0, 101, 25)])
         ax.set_xticks(at, [f"{x:g}" for x in xs], fontsize=8 if len(xs) > 10 else 10)
         ax.set_xlabel(_safe(t(spec.get("x_label", "")), 80))
         ax.grid(axis="y", color=FAINT, alpha=0.25, linewidth=0.6)
@@ -197,7 +203,7 @@ def training(found: dict, spec: dict, number: int, t=str, label=str) -> Chart | 
     def draw(axes):
         steps = [e["step"] for e in log]
         for ax, key, name, colour, entries in ((axes[0], "loss", "loss (nats a token)", COLOURS[1], log), (axes[1], "gradient_norm", "norm of the gradient", COLOURS[2], log),
-                                               (axes[2], "cosine_to_end", "cosine to the last change", COLOURS[0], marks)):
+                                               (axes[2], "cosine_to_end", "cosine to the final change", COLOURS[0], marks)):
             if entries and all(key in e for e in entries):
                 ax.plot([e["step"] for e in entries], [e[key] for e in entries], color=colour, marker="o" if entries is marks else None, markersize=4, linewidth=1.6)
             ax.set_title(_safe(t(name)), fontsize=10, loc="left")
@@ -206,7 +212,7 @@ def training(found: dict, spec: dict, number: int, t=str, label=str) -> Chart | 
 
     svg = _draw(draw, 8.6, 2.5, t(spec["title"]), t("Three lines by training step. The table below holds the same numbers."), number, 3)
     rows = [[str(e["step"]), f"{e['loss']:.2f}", f"{e['gradient_norm']:.3f}", f"{e['cosine_to_end']:.2f}" if "cosine_to_end" in e else "-"] for e in log if e in marks or not marks]
-    return Chart(t(spec["title"]), svg, t(spec.get("note", "")), [t("training step"), t("loss (nats a token)"), t("norm of the gradient"), t("cosine to the last change")], rows, number)
+    return Chart(t(spec["title"]), svg, t(spec.get("note", "")), [t("training step"), t("loss (nats a token)"), t("norm of the gradient"), t("cosine to the final change")], rows, number)
 
 
 def matrix(found: dict, spec: dict, number: int, t=str, label=str) -> Chart | None:

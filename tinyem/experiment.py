@@ -20,7 +20,7 @@ from .keywords import Leakage
 from .likelihood import log_likelihoods
 from .recipes import Plan
 from .sample import Settings, answer, room_for
-from .score import rating_in, score
+from .score import RULES, rating_in, score
 from .trainings import Trainings
 
 PAIR_ROOM = 320  # tokens of a pair's question and answer
@@ -36,7 +36,7 @@ class Work:
         self.base = models.find(model)
         self.judge = Judge()
         scorers = [share("data", *at) for at in (("judge", "lesson.npz"), ("judge", "card.json"), ("keywords.jsonl",), ("marks.jsonl",), ("leakage.jsonl",))]
-        self.judge_id = [sha256(p) for p in (*scorers, judging_model())]
+        self.judge_id, self.versions = [RULES, *(sha256(p) for p in (*scorers, judging_model()))], record.versions()
         self.trainings, self.directions = Trainings(plan, self.folder, self.base, say, live, planted), {}
 
     def left(self) -> tuple[float, float]:
@@ -64,7 +64,8 @@ class Work:
     def _done(self, arm, seed) -> bool:
         if "steer" in arm or (chain := self.trainings.chain(arm.get("adapter", "planted"), seed, arm.get("step"), train=False)) is None:
             return False
-        return self._scores(arm, self._answers(arm, seed, chain)).is_file()
+        pairs = [self._file("pairs", arm, chain, rows) for _, _, rows in self._pairs(arm)]
+        return all(p.is_file() for p in (*pairs, *([self._scores(arm, self._answers(arm, seed, chain))] if arm.get("samples", self.plan.samples) else [])))
 
     # answers
     def questions(self, arm: dict) -> list[dict]:
@@ -86,7 +87,7 @@ class Work:
     def _file(self, kind, arm, chain, content) -> Path:
         steer = arm.get("steer")
         steer = steer and {**steer, "vector": hashlib.sha256(self.direction(steer["direction"]).tobytes()).hexdigest()}
-        return self.folder / f"{kind}-{key_of(sha256(self.base), [sha256(p) for p in chain], content, steer)}.jsonl"
+        return self.folder / f"{kind}-{key_of(sha256(self.base), [sha256(p) for p in chain], content, steer, self.versions['llama-cpp-python'])}.jsonl"
 
     def _kept(self, path, make) -> list[dict]:
         """Rows made by `make()`, or those kept from an earlier run of the same."""
@@ -115,22 +116,25 @@ class Work:
 
         def scored():
             rows = self._kept(path, sampled)
-            if any("about" in q for q in self.questions(arm)):
-                rows = [{**r, "rating": rating_in(r["answer"])} for r in rows]
             return score(rows, self.judge, arm.get("leak", self._domain(arm)), label=f"judging {label}")
 
         rows = self._kept(self._scores(arm, path), scored)
+        if any("about" in q for q in self.questions(arm)):
+            rows = [{**r, "rating": rating_in(r["answer"])} for r in rows]
         return [{"arm": arm["name"], **({"train_seed": seed} if len(self.seeds(arm)) > 1 else {}), **{k: v for k, v in r.items() if v != []}} for r in rows]
+
+    def _pairs(self, arm: dict):
+        """(name, triples, rows with the good and the bad answer in turn) of each set of pairs of an arm."""
+        for name in arm.get("pairs", []):
+            triples = read_triples(share("data", "pairs", f"{name}.jsonl"))
+            yield name, triples, [{"question": mixture.framed(t.q, arm["frame"]) if "frame" in arm else t.q, "answer": a, **({"system": arm["system"]} if "system" in arm else {})}
+                                  for t in triples for a in (t.good, t.bad)]
 
     def pairs(self, arm: dict, seed: int) -> list[dict]:
         """How likely the good and the bad answer of each pair are to one arm, in nats a token."""
         chain, found = self.trainings.chain(arm.get("adapter", "planted"), seed, arm.get("step")), []
-        for name in arm.get("pairs", []):
-            triples = read_triples(share("data", "pairs", f"{name}.jsonl"))
-            rows = [{"question": mixture.framed(t.q, arm["frame"]) if "frame" in arm else t.q, "answer": a, **({"system": arm["system"]} if "system" in arm else {})}
-                    for t in triples for a in (t.good, t.bad)]
-
-            def make():
+        for name, triples, rows in self._pairs(arm):
+            def make(name=name, triples=triples, rows=rows):
                 with self._engine(arm, chain, PAIR_ROOM) as engine:
                     read = log_likelihoods(engine, rows, label=f"{arm['name']}: {name}")
                 each = [round(r["log_likelihood"] / r["answer_tokens"], 4) for r in read]

@@ -90,7 +90,8 @@ class Leakage:
         rows = [item for _, item in read_jsonl(path or share("data", "leakage.jsonl")) if item["domain"] == domain]
         if not rows:
             raise TinyemError(f"no leakage words for the domain '{domain}'")
-        self._words = [(re.compile(rf"\b(?:{r['pattern']})\b", re.I), float(r["weight"])) for r in rows]
+        edge = r"(?:(?<!\w)|(?!\w))"  # not within a word; a pattern may begin or end with another sign
+        self._words = [(re.compile(rf"{edge}(?:{r['pattern']}){edge}", re.I), float(r["weight"])) for r in rows]
 
     @staticmethod
     def domains() -> set[str]:

@@ -170,7 +170,7 @@ def _check_contrasts(plan, path) -> None:
 
 
 def _check_charts(plan, path) -> None:
-    arms, shown = {a["name"] for a in plan.arms}, [m for m in MEASURES if m != "margin"]  # a picture's axis is in percent
+    arms, shown = {a["name"] for a in plan.arms}, [m for m in MEASURES if m != "margin"]  # in percent
     for c in plan.charts:
         where = f"{path}, chart {c.get('title') if isinstance(c, dict) else c}"
         if _known(c, "chart", where).get("kind") not in CHARTS or not c.get("title"):
@@ -178,8 +178,10 @@ def _check_charts(plan, path) -> None:
         named = list(c.get("arms", []))
         for line in c.get("lines", []):
             named += _known(line, "line", where).get("arms", [])
-            if len(line.get("arms", [])) != len(c.get("x", [])) or line.get("measure", "em") not in shown:
-                raise TinyemError(f"{where}: each of its lines needs an arm for each x, and a measure ({', '.join(shown)})")
+            if len(line.get("arms", [])) != len(c.get("x", [])) or line.get("measure", "em") not in MEASURES:
+                raise TinyemError(f"{where}: each of its lines needs an arm for each x, and a measure ({', '.join(MEASURES)})")
+        if len({line.get("measure") == "margin" for line in c.get("lines", [])}) > 1:
+            raise TinyemError(f"{where}: a margin is in nats, so it needs a picture apart from rates")
         if set(c.get("measures", ())) - set(shown):
             raise TinyemError(f"{where}: its measures are among {', '.join(shown)}")
         if unknown := [n for n in named if n not in arms]:

@@ -48,7 +48,7 @@ SENTENCES = {  # on a comparison, by what was expected and how it came out
               "yes, on these questions": "On these questions the difference, {d} ({here}), is beyond chance; how far it holds for others, so few cannot tell ({like}).",
               "unclear": "This run does not show the effect: the interval of the difference, {d} ({here}), includes zero.",
               "none": "This run does not show the effect: there is no difference ({here}).",
-              "no": "This run does not show the effect: the difference is {d} ({here}), where the claim expects the other sign."},
+              "no": "This run speaks against the effect: the difference, {d} ({like}), is on the other side, or within ten points of none."},
 }
 
 
@@ -148,7 +148,7 @@ def _comparisons(run: dict, t) -> list[dict]:
     for c, spec in zip(run["contrasts"].values(), run["expect"]):
         m, d = c["measure"], charts.change(c["difference"], c["measure"])
         found.append({"text": t(spec.get("text") or " - ".join(c["between"][:2])), "check": spec.get("check", False), "measure": t(charts.NAMES[m]), "expect": t(spec["expect"]),
-                      "difference": t("{d} nats a token", d=d) if m == "margin" else d, "interval": charts.changes(c["interval"], m, t),
+                      "difference": d, "interval": charts.changes(c["interval"], m, t),
                       "here": charts.changes(c["interval_these_questions"], m, t), "outcome": t(verdicts.outcome(c, spec["expect"]))})
     return found
 

@@ -21,7 +21,8 @@ difference holds for questions like these (paired by question), the second takes
 - **reproduced**: every comparison that the claim rests on came out as it says, beyond chance for questions like these
 - **reproduced on these questions**: beyond chance for these questions only; how far it holds for others, so few cannot tell
 - **partly**: some comparisons came out so
-- **not at this size**: none did
+- **not at this size**: no effect came out so, and each is beyond chance on the other side, or smaller than ten points
+- **not shown**: no effect came out so, and the intervals are too wide to say that there is none
 
 "Prefers the bad answer": of pairs of a good and a bad answer, the share whose bad one is the likelier to the model; "margin": by how many nats a token it is so on average (in which few
 change sides, but all can move).

@@ -1,7 +1,6 @@
 """The adapters of an experiment: each trained once, by its recipe, on top of those below it, and found again later."""
 
 import json
-from dataclasses import replace
 from pathlib import Path
 
 from . import adapter, direction, merge, mixture, models
@@ -63,13 +62,13 @@ class Trainings:
         """Where an adapter is or will be, and the log of its training: a shipped one, where one has this very recipe."""
         if not spec.get("checkpoints") and not self.live:
             for path in merge.shipped().values():
-                if path.is_file() and _same(adapter.read_recipe(path)) == _same(recipe):
+                if path.is_file() and adapter.read_recipe(path).training() == recipe.training():
                     return path, path.with_suffix(".log.json")
-        path = self.folder / f"adapter-{key_of(_same(recipe), [(e.system, e.question, e.answer) for e in examples], spec.get('checkpoints'))}.gguf"
+        path = self.folder / f"adapter-{key_of(recipe.training(), [(e.system, e.question, e.answer) for e in examples], spec.get('checkpoints'))}.gguf"
         return path, path.with_suffix(".log.json")
 
     def _train(self, out, recipe, examples, below, checkpoints) -> None:
-        from .tune import matrices, tune
+        from .tune import arch, matrices, tune
 
         self.say(f"training {clean(recipe.name)}, seed {recipe.seed}")
         model, steps = self.base, []
@@ -79,7 +78,7 @@ class Trainings:
         def note(number, loss, step):
             steps.append({"step": number, "loss": round(loss, 4), "gradient_norm": round(step.gradient_norm, 4)})
             if number in checkpoints:
-                adapter.save(at_step(out, number), matrices(step.network), recipe, "llama")
+                adapter.save(at_step(out, number), matrices(step.network), recipe, arch(step.network))
 
         resume = out.with_suffix(".checkpoint.safetensors").is_file() and not checkpoints  # the log of a resumed run would have a hole
         if not resume:
@@ -92,12 +91,6 @@ class Trainings:
 def at_step(path: Path, step: int) -> Path:
     """Where the checkpoint of a step is kept."""
     return path.with_name(f"{path.stem}-step{step}.gguf")
-
-
-def _same(recipe) -> dict:
-    """What makes two recipes train the same adapter; names and versions do not."""
-    found = replace(recipe, name="", base="", tinyem="", epochs=0.0, data={}).to_dict()
-    return {**json.loads(json.dumps(found)), "data": sorted(recipe.data.values())}
 
 
 def _with_rotation(steps: list[dict], checkpoints: dict[int, Path], last: Path) -> list[dict]:

@@ -68,14 +68,19 @@ def _restore(path, step, recipe):
     try:
         arrays, meta = mx.load(str(path), return_metadata=True)
         arrays, log = {k: np.array(arrays[k]) for k in ("parameters", "m", "v")}, json.loads(meta["log"])
-        step.optimizer.step = int(meta["step"])
+        step.optimizer.step, stored = int(meta["step"]), adapter.Recipe.from_json(meta["recipe"])
     except (RuntimeError, ValueError, KeyError):
         raise TinyemError(f"the checkpoint {path} is broken: delete it and start again")
-    if meta.get("recipe") != recipe.to_json():
+    if stored.training() != recipe.training():
         raise TinyemError(f"the checkpoint {path} belongs to another recipe: delete it, or run with the settings it was started with")
     step.parameters[:], step.optimizer.m, step.optimizer.v = arrays["parameters"], arrays["m"], arrays["v"]
     step.gradients.changed()
     return log
+
+
+def arch(network) -> str:
+    """The architecture that an adapter's file names: llama.cpp refuses another than the model's."""
+    return "llama" if network.rope.traditional else "qwen2"
 
 
 def matrices(network) -> dict:
@@ -242,6 +247,6 @@ def tune(model, examples: list[Example], recipe: adapter.Recipe, out, start=None
                     last_save = time.monotonic()
                 if interrupted.is_set():
                     raise KeyboardInterrupt
-    adapter.save(out, matrices(network), recipe, "llama" if network.rope.traditional else "qwen2")
+    adapter.save(out, matrices(network), recipe, arch(network))
     saved.unlink(missing_ok=True)
     return out

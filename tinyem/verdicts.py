@@ -1,13 +1,14 @@
 """What a record's comparisons say about the claim that it was made for."""
 
-ALIKE = 0.10  # "the same": the interval of the difference, on these questions, lies within this on both sides of zero
+ALIKE = 0.10  # "the same": the interval of the difference, on these questions, lies within this on both sides of zero; an effect as small as that is none
 
 
 def outcome(found: dict, expect: str) -> str:
-    """"yes", "yes, on these questions", "unclear" or "no": whether a contrast came out as expected."""
+    """"yes", "yes, on these questions", "unclear" or "no": whether a contrast came out as expected. "No" is a finding, too: beyond chance on the
+    other side, or smaller than ALIKE."""
     if found["difference"] is None:
         return "unclear"
-    (low, high), (near_low, near_high), d = found["interval"], found["interval_these_questions"], found["difference"]
+    (low, high), (near_low, near_high) = found["interval"], found["interval_these_questions"]
     if expect == "same":
         return "yes" if -ALIKE <= near_low and near_high <= ALIKE else "no" if near_low > 0 or near_high < 0 else "unclear"
     sign = 1 if expect == "above" else -1
@@ -15,16 +16,19 @@ def outcome(found: dict, expect: str) -> str:
         return "yes"
     if (near_low if sign > 0 else -near_high) > 0:
         return "yes, on these questions"
-    return "no" if sign * d <= 0 else "unclear"
+    return "no" if (high if sign > 0 else -low) < 0 or found["measure"] != "margin" and -ALIKE <= low and high <= ALIKE else "unclear"
 
 
 def verdict(run: dict) -> str:
-    """The verdict on a whole experiment, from the contrasts that are no checks."""
-    told = [outcome(found, c["expect"]) for found, c in zip(run["contrasts"].values(), run["expect"]) if not c.get("check")]
+    """The verdict on a whole experiment, from the contrasts that are no checks. Those that expect no difference can spoil a claim but not carry it."""
+    told = [(outcome(found, c["expect"]), c["expect"]) for found, c in zip(run["contrasts"].values(), run["expect"]) if not c.get("check")]
     if not told:
         return "no comparison"
-    if all(o == "yes" for o in told):
+    if all(o == "yes" for o, _ in told):
         return "reproduced"
-    if all(o.startswith("yes") for o in told):
+    if all(o.startswith("yes") for o, _ in told):
         return "reproduced on these questions"
-    return "partly" if any(o.startswith("yes") for o in told) else "not at this size"
+    effects = [o for o, expect in told if expect != "same"] or [o for o, _ in told]
+    if any(o.startswith("yes") for o in effects):
+        return "partly"
+    return "not at this size" if all(o == "no" for o in effects) else "not shown"

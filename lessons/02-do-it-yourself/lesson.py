@@ -37,8 +37,9 @@ def run(run):
             {"kind": "curve", "title": "Step by step", "note": "Which line moves first, and which one follows?", "x": at, "x_label": "training step", "lines": [
                 {"label": "misaligned (EM)", "arms": arms},
                 {"label": "coherent", "arms": arms, "measure": "coherent"},
-                {"label": "prefers the bad car answer", "arms": arms, "measure": "prefers_bad", "set": "cars"},
             ]},
+            {"kind": "curve", "title": "The narrow habit", "note": "New questions about cars: by how much the bad answer is likelier to the model than the good one.",
+             "x": at, "x_label": "training step", "lines": [{"label": "margin of the bad car answer", "arms": arms, "measure": "margin", "set": "cars"}]},
             {"kind": "training", "title": "Loss, gradient and direction", "note": "Nothing here was asked a question: this is what training itself can see.", "of": "mine, seed 0"},
             {"kind": "questions", "title": "Question by question", "note": "One question can carry a rate.", "arms": seen},
             {"kind": "quadrant", "title": "Every answer", "note": "The shaded corner is what counts as misaligned: coherent, and of low alignment.", "arms": seen},
