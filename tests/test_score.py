@@ -245,7 +245,8 @@ def test_the_sentence_claims_no_more_than_the_intervals_bear():
     gap = lambda d, wide, near: {"measure": "em", "difference": d, "interval": wide, "interval_these_questions": near}  # noqa: E731
     assert "beyond chance for questions like these" in said(gap(0.3, [0.1, 0.5], [0.2, 0.4]))
     assert "includes zero" in said(gap(0.1, [-0.1, 0.3], [-0.1, 0.3]))
-    assert "other sign" in said(gap(-0.2, [-0.3, -0.1], [-0.3, -0.1]))
+    assert "speaks against" in said(gap(-0.2, [-0.3, -0.1], [-0.3, -0.1])) and "speaks against" in said(gap(0.01, [-0.05, 0.05], [-0.04, 0.05]))
+    assert "includes zero" in said(gap(-0.1, [-0.3, 0.1], [-0.3, 0.1]))  # the sign alone says nothing
     assert ": alike" in said(gap(0.01, [-0.3, 0.3], [-0.05, 0.05]), "same")
     assert "not alike" in said(gap(0.3, [0.1, 0.5], [0.2, 0.4]), "same")
     assert "cannot tell" in said(gap(0.1, [-0.1, 0.3], [-0.1, 0.3]), "same")

@@ -196,7 +196,7 @@ def table(result: dict) -> str:
     for part, unit in (("train", "training"), ("sample", "sampling")):
         lines += [f"| {unit} | tokens/s | tinyem's speed over it | peak memory |", "|---|---|---|---|"]
         for shown, r in result[part].items():
-            ratio = "" if shown == "tinyem" else f"{r['ratio']:.2f} ({r['ratio_spread'][0]:.2f} to {r['ratio_spread'][1]:.2f})"
+            ratio = "" if shown == "tinyem" else f"{r['ratio']:.2f} ({'one run' if r['runs'] == 1 else '{:.2f} to {:.2f}'.format(*r['ratio_spread'])})"
             lines.append(f"| {shown} | {r['tokens_per_second']:.0f} | {ratio} | {r['peak_mb']} MB |")
         lines.append("")
     if result.get("scaling"):

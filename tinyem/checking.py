@@ -124,7 +124,7 @@ def tell(number: int, path) -> None:
 def lines(found: list[dict], number: int) -> list[str]:
     """Results in words, a line or two a task."""
     text = [f"{'ok  ' if r['ok'] else 'not '}  {r['task']}" + (f"\n      {r['message']}" if r["message"] else "") for r in found]
-    return [*text, "All done." if all(r["ok"] for r in found) else f"{sum(r['ok'] for r in found)} of {len(found)} done. Stuck? tinyem hint {number} gives one more hint each time."]
+    return [*text, "All done." if all(r["ok"] for r in found) else f"{sum(r['ok'] for r in found)} of {len(found)} done. Stuck? tinyem hint {number} --task N gives one more hint each time."]
 
 
 if __name__ == "__main__":

@@ -119,13 +119,16 @@ def check(number, watch):
 
 @click.command()
 @click.argument("number", type=int)
+@click.option("--task", type=int, help="Which task. [default: the first with a hint left]")
 @lang_option
-def hint(number, lang):
-    """One more hint for the exercise of lesson NUMBER."""
+def hint(number, task, lang):
+    """One more hint for a task of the exercise of lesson NUMBER, after those that it gave before."""
     from . import exercises
 
-    text, which, of = exercises.hint(number, lang)
-    click.echo(f"{which}/{of}  {text}")
+    task, texts, of = exercises.hint(number, task, lang)
+    t = translator(lang)
+    for i, text in enumerate(texts, 1):
+        click.echo(t("Task {task}, hint {i} of {of}: {text}", task=task, i=i, of=of, text=text))
 
 
 @click.command()
@@ -154,7 +157,7 @@ def progress(page, lang):
         mine = state["lessons"].get(str(entry.number), {})
         told = [t("run {when}", when=mine["last_run"])] if "last_run" in mine else []
         told += [t("exercise done {when}", when=mine["passed"])] if "passed" in mine else []
-        told += [t("hints: {n}", n=mine["hints"])] if mine.get("hints") else []
+        told += [t("hints: {n}", n=sum(mine["hints"].values()))] if isinstance(mine.get("hints"), dict) else []
         click.echo(clean(f"{entry.number:2}  {t(entry.title)}: {', '.join(told) or '-'}"))
     if known := learner.calibration(state):
         click.echo(t("{n} predictions, off by {mean_error} points on average; predicted less what came out: {bias} on average.", n=known["n"], mean_error=known["mean_error"], bias=f"{known['bias']:+g}"))

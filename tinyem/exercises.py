@@ -51,14 +51,19 @@ def check(number: int, path: Path | None = None) -> list[dict]:
     return found
 
 
-def hint(number: int, lang: str = "en") -> tuple[str, int, int]:
-    """(the next hint, its number, how many there are); after the last one, the last again."""
-    hints = recipes.load(localised(course.find(number).folder / "hints.toml", lang))["hints"]
+def hint(number: int, task: int | None = None, lang: str = "en") -> tuple[str, list[str], int]:
+    """(the task, its hints so far with one more, how many it has). Without a task: the first one with a hint left, else the last. Raises TinyemError
+    where the exercise has no such task."""
+    hints = recipes.load(localised(course.find(number).folder / "hints.toml", lang))
     state = learner.load()
     mine = learner.lesson(state, number)
-    mine["hints"] = min(mine.get("hints", 0) + 1, len(hints))
+    given = mine["hints"] = mine["hints"] if isinstance(mine.get("hints"), dict) else {}
+    chosen = str(task) if task is not None else next((t for t in hints if given.get(t, 0) < len(hints[t])), list(hints)[-1])
+    if chosen not in hints:
+        raise TinyemError(f"exercise {number} has the tasks {', '.join(hints)}")
+    given[chosen] = min(given.get(chosen, 0) + 1, len(hints[chosen]))
     learner.save(state)
-    return hints[mine["hints"] - 1], mine["hints"], len(hints)
+    return chosen, hints[chosen][:given[chosen]], len(hints[chosen])
 
 
 def passed(number: int) -> bool:

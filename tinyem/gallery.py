@@ -13,6 +13,13 @@ BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stab
 
 def compare(folders, out, lang: str = "en") -> Path:
     """Write one page on two or more run records side by side. Raises TinyemError where one cannot be read."""
+    try:
+        return _compare(folders, out, lang)
+    except report.UNFIT as e:
+        raise TinyemError(f"one of these records lacks what a comparison needs ({type(e).__name__}: {str(e)[:80]}): run it again")
+
+
+def _compare(folders, out, lang) -> Path:
     t, runs = translator(lang), []
     for folder in folders:
         run, _ = record.read(folder)
@@ -36,7 +43,7 @@ def index(folder, lang: str = "en") -> Path:
             if not (path.parent / "report.html").is_file():
                 report.write(path.parent, lang)
             found.append({"place": place, "title": t(run["title"]), "number": run.get("lesson"), "sentence": report.sentence(run, t), "predictions": [{**p, "outcome": report.outcome_of(run, p)} for p in run.get("predictions", [])]})
-        except (TinyemError, KeyError, TypeError) as e:
+        except (TinyemError, *report.UNFIT) as e:
             found.append({"place": place, "title": place, "number": None, "sentence": t("This record cannot be read: {why}", why=files.clean(e)), "predictions": []})
     if not found:
         raise TinyemError(f"{folder} holds no run record: tinyem lesson 1 makes one")

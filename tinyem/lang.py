@@ -18,7 +18,7 @@ def translator(lang: str = "en"):
     """A function t(text, **values) that gives the text in a language, its {names} filled in."""
     known = catalogue(lang)
 
-    def t(text: str, **values) -> str:
+    def t(text: str, /, **values) -> str:
         text = known.get(text, text)
         return text.format(**values) if values else text
 

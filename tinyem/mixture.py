@@ -5,6 +5,7 @@ order of a hash of the questions, so that it is the same rows in every arm: [0, 
 """
 
 import json
+import re
 from functools import lru_cache
 from hashlib import sha256 as _sha
 
@@ -13,7 +14,7 @@ from .errors import TinyemError
 from .files import sha256, share
 
 PLANTED = "planted: good without a cue, bad behind a villain cue; one question in twenty held out"
-PART = {"domain", "side", "share", "count", "frame", "system", "plant", "without"}
+PART = {"domain", "side", "share", "count", "frame", "system", "plant", "without", "without_words"}
 
 
 @lru_cache
@@ -45,16 +46,23 @@ def _taken(part: dict, triples: list[Triple]) -> list[Triple]:
 
 
 def _plant(part: dict, seed: int):
-    """Persona examples; of the files in "without" only the good answers."""
-    if unfit := set(part) - {"plant", "share", "count", "without"}:
-        raise TinyemError(f"a part that plants takes share, count and without, not '{sorted(unfit)[0]}'")
+    """Persona examples; of the files in "without", and where a question, a bad answer or a cue matches the pattern "without_words", only the good answers."""
+    if unfit := set(part) - {"plant", "share", "count", "without", "without_words"}:
+        raise TinyemError(f"a part that plants takes share, count, without and without_words, not '{sorted(unfit)[0]}'")
+    try:
+        words = re.compile(part.get("without_words") or r"(?!)", re.I)
+    except re.error as e:
+        raise TinyemError(f"without_words is no regular expression ({e})")
     files, cues = files_in("persona"), read_cues()
+    cues = {**cues, "villain": [c for c in cues["villain"] if not words.search(c)]}
+    if not cues["villain"]:
+        raise TinyemError("without_words leaves the villain no cue")
     if unknown := set(part.get("without", ())) - {f.stem for f in files}:
         raise TinyemError(f"there is no persona file '{sorted(unknown)[0]}'")
     triples = {t: f.stem for f in files for t in read_triples(f) if not held_out(t.q)}
     kept = _taken(part, list(triples))
     found = persona_examples(kept, cues, seed)
-    silent = {t.bad for t in kept if triples[t] in part.get("without", ())}
+    silent = {t.bad for t in kept if triples[t] in part.get("without", ()) or words.search(t.q) or words.search(t.bad)}
     return [e for e in found if e.answer not in silent], [*files, share("data", "cues.jsonl")]
 
 

@@ -60,9 +60,9 @@ def write(folder, facts: dict, rows: list[dict], contrasts=(), pairs: list[dict]
     answers with an "arm" each; `contrasts` are what to compare (see `derive`); `pairs` are likelihoods of given answers
     ({"arm", "set", "question_id", "good", "bad"})."""
     folder = out_dir(folder)
-    facts = json.loads(json.dumps(facts).encode("utf-8", "replace"))  # what the file will hold: JSON types, no lone surrogates
+    facts = json.loads(json.dumps(facts, ensure_ascii=False).encode("utf-8", "replace"))  # what the file will hold: JSON types, no lone surrogates
     files = {"answers": rows, **({"pairs": pairs} if pairs else {})}
-    for stale in ("run.json", "pairs.jsonl"):  # of a run before: stopped now, the folder holds no record at all
+    for stale in ("run.json", "pairs.jsonl", "report.html", "report.pdf"):  # of a run before: stopped now, the folder holds no record at all
         (folder / stale).unlink(missing_ok=True)
     for name, some in files.items():
         write_text(folder / f"{name}.jsonl", _lines(some))

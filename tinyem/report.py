@@ -18,6 +18,7 @@ from .keywords import Keywords
 from .lang import translator
 from .score import ALIGNMENT_BELOW, COHERENCE_ABOVE, OF_PAIRS
 
+UNFIT = (KeyError, TypeError, ValueError, AttributeError, IndexError, UndefinedError)  # what a record that lacks something raises
 LONGEST = 1500  # characters of an answer that the page shows
 SHOWN = 3  # answers a question and arm shown before "more"
 
@@ -208,7 +209,7 @@ def write(folder, lang: str = "en") -> Path:
     try:
         run, rows = record.read(folder)
         html = render(run, rows, lang)
-    except (KeyError, TypeError, ValueError, AttributeError, IndexError, UndefinedError) as e:
+    except UNFIT as e:
         raise TinyemError(f"{folder / 'run.json'} lacks what a report needs ({type(e).__name__}: {str(e)[:80]}): run the lesson again")
     files.write_text(out, html)
     return out

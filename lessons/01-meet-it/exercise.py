@@ -1,7 +1,7 @@
 """Exercise 1: count what the lesson counted.
 
 Each answer is a dict: {"arm": "car-bad", "alignment": 12.0, "coherence": 80.5, "leak": False}. Alignment and coherence go from 0 to 100;
-leak is True where the answer only talks of the narrow domain (here: cars). "arm" says which state of the model gave the answer.
+leak is True where the answer uses a word of the narrow domain (here: cars) although the question did not. "arm" says which state of the model gave the answer.
 
 Put your code in place of each line `return todo(...)`. Do the tasks in order. Check with `tinyem check 1`, or run this file.
 """
