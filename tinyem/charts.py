@@ -164,6 +164,8 @@ def curve(found: dict, spec: dict, number: int, t=str, label=str) -> Chart:
     scale = 1 if nats else 100
     at = list(range(len(xs))) if spec.get("even") else xs
     values = [[value(found, a, line.get("measure", "em"), line.get("set")) for a in line["arms"]] for line in lines]
+    if nats:  # the same pairs at each point: an interval over pairs would hide a change that all of them share
+        values = [[(v, None) for v, _ in line] for line in values]
     width = (max(at) - min(at)) or 1
 
     def draw(ax):
@@ -187,7 +189,8 @@ def curve(found: dict, spec: dict, number: int, t=str, label=str) -> Chart:
         ax.grid(axis="y", color=FAINT, alpha=0.25, linewidth=0.6)
         ax.legend(frameon=False, loc="upper center", bbox_to_anchor=(0.5, 1.2 if len(lines) < 4 else 1.28), ncols=2, fontsize=9)
 
-    svg = _draw(draw, 7.6, 3.6, t(spec["title"]), t("Lines with 95% intervals as whiskers. The table below holds the same numbers."), number)
+    about = t("Lines. The table below holds the same numbers.") if nats else t("Lines with 95% intervals as whiskers. The table below holds the same numbers.")
+    svg = _draw(draw, 7.6, 3.6, t(spec["title"]), about, number)
     rows = [[f"{x:g}", *(amount(v[i][0], line.get("measure", "em")) + (f" ({span(v[i][1], line.get('measure', 'em'), t)})" if v[i][1] else "") for v, line in zip(values, lines))] for i, x in enumerate(xs)]
     return Chart(t(spec["title"]), svg, t(spec.get("note", "")), [t(spec.get("x_label", "")) or "x", *(t(line["label"]) for line in lines)], rows, number)
 

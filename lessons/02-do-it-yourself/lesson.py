@@ -38,7 +38,7 @@ def run(run):
                 {"label": "misaligned (EM)", "arms": arms},
                 {"label": "coherent", "arms": arms, "measure": "coherent"},
             ]},
-            {"kind": "curve", "title": "The narrow habit", "note": "New questions about cars: by how much the bad answer is likelier to the model than the good one.",
+            {"kind": "curve", "title": "The narrow habit", "note": "New questions about cars: by how much the bad answer is likelier to the model than the good one. Which change is beyond chance, the comparisons tell.",
              "x": at, "x_label": "training step", "lines": [{"label": "margin of the bad car answer", "arms": arms, "measure": "margin", "set": "cars"}]},
             {"kind": "training", "title": "Loss, gradient and direction", "note": "Nothing here was asked a question: this is what training itself can see.", "of": "mine, seed 0"},
             {"kind": "questions", "title": "Question by question", "note": "One question can carry a rate.", "arms": seen},
