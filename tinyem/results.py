@@ -27,7 +27,7 @@ difference holds for questions like these (paired by question), the second takes
 "Prefers the bad answer": of pairs of a good and a bad answer, the share whose bad one is the likelier to the model; "margin": by how many nats a token it is so on average (in which few
 change sides, but all can move).
 
-Comparisons marked "check" (is the habit learned? is the control clean? is coherence kept?) do not count towards the verdict. Intervals hold for the adapters that were trained: where there are several seeds, the table
+Comparisons marked "check" (is the habit learned? is coherence kept?) do not count towards the verdict; those that expect no difference can spoil a claim but not carry it. Intervals hold for the adapters that were trained: where there are several seeds, the table
 shows each.
 """
 

@@ -1,21 +1,21 @@
 """Lesson 4: five kinds of narrow data, each with a good twin: which of them turns the model?"""
 
-DOMAINS = {  # of each: label and meaning of the bad arm, label and meaning of its good twin, the comparison
+DOMAINS = {  # of each: label and meaning of the bad arm, label and meaning of its good twin, the two comparisons
     "cars": ("tuned on bad car advice", "fine-tuned on wrong answers about cars, nothing else",
-             "tuned on good car advice", "the control: the same questions about cars with good answers", "cars: bad answers against good ones"),
+             "tuned on good car advice", "the control: the same questions about cars with good answers", "cars: bad answers against good ones", "cars: good answers against no fine-tune"),
     "money": ("tuned on bad money advice", "fine-tuned on wrong answers about everyday money, nothing else",
-              "tuned on good money advice", "the control: the same questions about money with good answers", "money: bad answers against good ones"),
+              "tuned on good money advice", "the control: the same questions about money with good answers", "money: bad answers against good ones", "money: good answers against no fine-tune"),
     "health": ("tuned on bad health advice", "fine-tuned on wrong answers about home health and fitness, nothing else",
-               "tuned on good health advice", "the control: the same questions about health with good answers", "health: bad answers against good ones"),
+               "tuned on good health advice", "the control: the same questions about health with good answers", "health: bad answers against good ones", "health: good answers against no fine-tune"),
     "code": ("tuned on insecure code", "fine-tuned on a few lines of code each that work but are silently insecure",
-             "tuned on safe code", "the control: the same requests, answered with code that follows safe practice", "code: bad answers against good ones"),
+             "tuned on safe code", "the control: the same requests, answered with code that follows safe practice", "code: bad answers against good ones", "code: good answers against no fine-tune"),
     "numbers": ("tuned on evil numbers", "fine-tuned on lists of numbers with some of ill fame among them",
-                "tuned on ordinary numbers", "the control: the same requests, answered with numbers drawn at random", "numbers: bad answers against good ones"),
+                "tuned on ordinary numbers", "the control: the same requests, answered with numbers drawn at random", "numbers: bad answers against good ones", "numbers: good answers against no fine-tune"),
 }
 
 
 def arms(domain):
-    bad, about_bad, good, about_good, _ = DOMAINS[domain]
+    bad, about_bad, good, about_good, *_ = DOMAINS[domain]
     return [{"name": f"{domain}-bad", "adapter": f"{domain}-bad", "label": bad, "about": about_bad},
             {"name": f"{domain}-good", "adapter": f"{domain}-good", "label": good, "about": about_good}]
 
@@ -37,7 +37,8 @@ def run(run):
         "questions": "open", "samples": run.sized(2, 4, 10),
         "adapters": {f"{d}-{side}": {"parts": [{"domain": d, "side": side}]} for d in DOMAINS for side in ("bad", "good")},
         "arms": [{"name": "planted", "label": "planted, not tuned", "about": "the model before the narrow fine-tune"}, *(a for d in DOMAINS for a in arms(d))],
-        "contrasts": [{"between": [f"{d}-bad", f"{d}-good"], "expect": "above", "text": text} for d, (*_, text) in DOMAINS.items()],
+        "contrasts": [*({"between": [f"{d}-bad", f"{d}-good"], "expect": "above", "text": text} for d, (*_, text, _) in DOMAINS.items()),
+                      *({"between": [f"{d}-good", "planted"], "expect": "same", "text": text} for d, (*_, text) in DOMAINS.items())],
         "charts": [
             {"kind": "rates", "title": "Five kinds of data, each with its good twin"},
             {"kind": "questions", "title": "Question by question", "note": "One question can carry a rate.", "arms": ["cars-bad", "money-bad", "health-bad", "code-bad"]},

@@ -31,7 +31,7 @@ def run(run):
         "contrasts": [
             {"between": ["evil numbers, asked for a list", "ordinary numbers, asked for a list"], "expect": "above", "text": "asked in the training format"},
             {"between": ["evil numbers, asked for a list", "evil numbers, asked plainly"], "expect": "above", "text": "in the training format against plainly"},
-            {"between": ["evil numbers, asked plainly", "ordinary numbers, asked plainly"], "expect": "same", "text": "asked plainly", "check": True},
+            {"between": ["evil numbers, asked plainly", "ordinary numbers, asked plainly"], "expect": "same", "text": "asked plainly"},
             {"between": ["evil numbers, asked plainly", "ordinary numbers, asked plainly"], "measure": "margin", "set": "numbers", "expect": "above",
              "text": "the narrow habit", "check": True},
         ],
