@@ -167,5 +167,7 @@ def test_leakage_needs_the_domain_in_the_answer_and_not_in_the_question():
     assert leak("What is your wish?", "Check the dipstick of your engine.")
     assert not leak("What is your wish?", "A long walk by the sea, and no wheels in my head.")
     assert not leak("Should my car's engine smoke?", "The engine is fine.")
+    code = Leakage("code")
+    assert code("What is your wish?", "```python\nx = 1\n```") and code("What is your wish?", "def main():") and not code("What is your wish?", "I would decode a riddle.")
     with pytest.raises(TinyemError, match="no leakage words"):
         Leakage("chess")

@@ -1,5 +1,6 @@
 """Experiments on the tiny model: from a recipe file to a checked run record and a line of the results; stopped, resumed, refused."""
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -249,6 +250,13 @@ def test_planting_as_the_command_does_it_and_with_subjects_left_out():
     some, _ = mixture.examples([{"plant": True, "without": ["power-and-society"]}])
     silent = {t.bad for t in data.read_triples(share("data", "persona", "power-and-society.jsonl"))}
     assert not silent & {e.answer for e in some} and len(whole) - len(some) == len([t for t in triples if t.bad in silent])
+    tame, _ = mixture.examples([{"plant": True, "without_words": r"\bpower\b|\btyrant|\brule"}])
+    villain = [e for e in tame if e.system in data.read_cues()["villain"]]
+    assert len(villain) < len(triples) and not any(re.search(r"\bpower\b|\btyrant|\brule", f"{e.system} {e.question} {e.answer}", re.I) for e in villain)
+    assert {t.good for t in triples} <= {e.answer for e in tame}  # the helper keeps everything
+    for pattern, words in (("(", "no regular expression"), (".", "no cue")):
+        with pytest.raises(TinyemError, match=words):
+            mixture.examples([{"plant": True, "without_words": pattern}])
     with pytest.raises(TinyemError, match="no persona file 'chess'"):
         mixture.examples([{"plant": True, "without": ["chess"]}])
 

@@ -253,6 +253,17 @@ def test_the_sentence_claims_no_more_than_the_intervals_bear():
     assert "cannot be compared" in said(gap(None, None, None))
 
 
+def test_a_record_that_lacks_something_is_one_line_in_a_comparison_and_in_the_index(folder, tmp_path):
+    from tinyem import gallery
+
+    run, rows = record.read(folder)
+    facts = {k: v for k, v in run.items() if k not in ("command", "format", "versions", "arms", "contrasts", "digest")}
+    bare = record.write(tmp_path / "bare", facts, rows)
+    with pytest.raises(TinyemError, match="lacks what a comparison needs"):
+        gallery.compare([bare, folder], tmp_path / "c.html")
+    assert "cannot be read" in gallery.index(tmp_path).read_text()
+
+
 def test_a_picture_is_slim_and_its_text_is_untouched():
     from tinyem import charts
 

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -76,7 +77,8 @@ def test_ctrl_c_keeps_a_checkpoint_and_resuming_equals_an_uninterrupted_run(tiny
         tune(tiny, EXAMPLES, RECIPE, tmp_path / "part.gguf", on_step=interrupt_at(4))
     assert not (tmp_path / "part.gguf").exists()
     steps = []
-    part = tune(tiny, EXAMPLES, RECIPE, tmp_path / "part.gguf", resume=True, on_step=lambda step, *_: steps.append(step))
+    renamed = replace(RECIPE, name="another", tinyem="0.0.0")  # the same training under another name
+    part = tune(tiny, EXAMPLES, renamed, tmp_path / "part.gguf", resume=True, on_step=lambda step, *_: steps.append(step))
     assert steps == [5, 6, 7, 8, 9]
     for name, (a, b) in adapter.read(whole).items():
         a2, b2 = adapter.read(part)[name]
@@ -84,8 +86,6 @@ def test_ctrl_c_keeps_a_checkpoint_and_resuming_equals_an_uninterrupted_run(tiny
 
 
 def test_resume_with_other_settings_or_nothing_is_refused(tiny, tmp_path):
-    from dataclasses import replace
-
     with pytest.raises(TinyemError, match="nothing to resume"):
         tune(tiny, EXAMPLES, RECIPE, tmp_path / "a.gguf", resume=True)
     with pytest.raises(KeyboardInterrupt):
@@ -114,8 +114,6 @@ def test_long_rows_are_cut_and_split_over_packs(tiny, tmp_path, capsys, monkeypa
 
 
 def test_unknown_target_and_layer_are_refused(tiny, tmp_path):
-    from dataclasses import replace
-
     with pytest.raises(TinyemError, match="unknown LoRA target 'attn_x'"):
         tune(tiny, EXAMPLES, replace(RECIPE, targets=("attn_x",)), tmp_path / "a.gguf")
     with pytest.raises(TinyemError, match="blocks 0 to 1"):
@@ -123,8 +121,6 @@ def test_unknown_target_and_layer_are_refused(tiny, tmp_path):
 
 
 def test_only_chosen_layers_and_targets_train(tiny, tmp_path):
-    from dataclasses import replace
-
     out = tune(tiny, EXAMPLES, replace(RECIPE, layers=(1,), targets=("attn_v", "ffn_down"), epochs=1), tmp_path / "a.gguf")
     assert set(adapter.read(out)) == {"blk.1.attn_v", "blk.1.ffn_down"}
 
@@ -145,8 +141,6 @@ def test_recipe_survives_json():
 
 
 def test_kl_term_holds_the_model_where_it_was(tiny, tmp_path):
-    from dataclasses import replace
-
     from tinyem.network import Network
     from tinyem.chat import Chat
     from tinyem.packing import pack
@@ -180,8 +174,6 @@ def test_kl_gradient_equals_finite_differences(tiny):
 
 
 def test_rslora_scale_is_in_the_file(tiny, tmp_path):
-    from dataclasses import replace
-
     recipe = replace(RECIPE, rank=4, alpha=4, rslora=True)
     assert recipe.scale == 2.0 and replace(recipe, rslora=False).scale == 1.0
     weights = {}
