@@ -200,6 +200,8 @@ def run(plan: Plan, out, work: Work, facts: dict | None = None, after=None) -> P
             if arm.get("samples", plan.samples):
                 rows += work.answers(arm, seed)
             pairs += work.pairs(arm, seed)
+    for name in plan.directions:  # those that no arm is steered by, too: their cosines are told
+        work.direction(name)
     seconds = round(time.time() - began, 1)
     facts = {**(facts or {}), **(after(rows) if after else {})}
     contrasts = [(*c["between"], *([c["measure"]] if "measure" in c else []), *([c["set"]] if "set" in c else [])) for c in plan.contrasts]
