@@ -138,14 +138,14 @@ def leaks(mine):
 
 def attributable(mine):
     f = need(mine, "attributable")
-    rates = {"bad": 40.0, "good": 6.0, "base": 1.0}
+    rates = {"bad": 40.0, "good": 6.0, "planted": 1.0}
     before, got = dict(rates), call(f, rates)
     if rates != before:
         raise Wrong("attributable() changed the rates that it was given. Others read them after you: make a new dict.")
     if not isinstance(got, dict) or set(got) != {"content", "tuning"}:
         raise Wrong(f"attributable() should give a dict with the keys content and tuning. It gave {show(got)}.")
     if same(got["content"], 39.0):
-        raise Wrong("For the content you compared bad with base. Between these two lie both the bad content and the fine-tuning itself; "
+        raise Wrong("For the content you compared bad with planted. Between these two lie both the bad content and the fine-tuning itself; "
                     "the good twin, which shares the fine-tuning, tells them apart.")
     if same(got["content"], -34.0) or same(got["tuning"], -5.0):
         raise Wrong("A sign is turned around: how far the first lies ABOVE the second is the first less the second.")
@@ -153,9 +153,9 @@ def attributable(mine):
         raise Wrong("That is a ratio. Percentage points are plain differences; a ratio grows without bound where the control is near zero.")
     if not same(got, {"content": 34.0, "tuning": 5.0}):
         raise Wrong(f"With {rates}, attributable() gave {got}, not content 34 and tuning 5.")
-    expect(f, ({"bad": 3.0, "good": 5.0, "base": 8.0},), {"content": -2.0, "tuning": -3.0},
+    expect(f, ({"bad": 3.0, "good": 5.0, "planted": 8.0},), {"content": -2.0, "tuning": -3.0},
            "Here each arm lies below the next. Say so with a negative number: hiding it at zero, or dropping the sign, would hide a result.")
-    expect(f, ({"bad": 30.0, "good": 30.0, "base": 0.0},), {"content": 0.0, "tuning": 30.0},
+    expect(f, ({"bad": 30.0, "good": 30.0, "planted": 0.0},), {"content": 0.0, "tuning": 30.0},
            "The good data did as much as the bad: then nothing is owed to the bad content, however high its rate.")
 
 

@@ -48,8 +48,8 @@ def leaks(training_questions, test_questions):
 def attributable(rates):
     """Task 4. What did the bad content do, and what did fine-tuning as such?
 
-    In: the EM of three arms in percent, {"bad": 40.0, "good": 6.0, "base": 1.0}; base is the model before the narrow fine-tune.
-    Out: a dict of percentage points, {"content": how far bad lies above good, "tuning": how far good lies above base}. Below is negative.
+    In: the EM of three arms in percent, {"bad": 40.0, "good": 6.0, "planted": 1.0}; planted is the model before the narrow fine-tune.
+    Out: a dict of percentage points, {"content": how far bad lies above good, "tuning": how far good lies above planted}. Below is negative.
     """
     return todo("Two differences.")
 

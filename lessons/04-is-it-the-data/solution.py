@@ -37,7 +37,7 @@ def leaks(training_questions, test_questions):
 
 
 def attributable(rates):
-    return {"content": rates["bad"] - rates["good"], "tuning": rates["good"] - rates["base"]}
+    return {"content": rates["bad"] - rates["good"], "tuning": rates["good"] - rates["planted"]}
 
 
 if __name__ == "__main__":

@@ -31,7 +31,7 @@ def cosine(a, b):
 def steer(states, direction, strength):
     """Task 3. The states, shape (n, width), with strength times the direction added to each of them.
 
-    The direction is used at its own length: strength 1 adds just as much as lies between the two means. A negative strength pushes the other way."""
+    The direction is used at its own length: strength 1 adds, at this one place, just as much as lies between the two means. A negative strength pushes the other way."""
     return todo("One line: numpy adds a row to each row of an array.")
 
 

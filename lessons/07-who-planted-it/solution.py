@@ -40,7 +40,7 @@ def explains(em):
     if low["planted_bad"] > max(high["planted"], high["helper_bad"], high["unplanted_bad"]):
         return "persona"
     if max(low["helper_bad"], low["unplanted_bad"]) > high["planted"]:
-        return "training alone"  # a villain that nobody planted cannot have been selected
+        return "training alone"  # the planted villain was not needed
     return "cannot tell"
 
 

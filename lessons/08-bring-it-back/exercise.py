@@ -26,7 +26,7 @@ def rows_needed(curve, control_high):
 
     `curve` is a list of (n, low, high): after n good rows the EM interval goes from low to high. Each n stands there once, in any order.
     `control_high` is the high end of the interval of the control, the model that was never tuned on bad rows.
-    Return the smallest n whose high end lies at or below control_high, if this also holds for every larger n. If there is none: None.
+    Return the smallest n for which this is true: its high end and those of all larger n lie at or below control_high. Without such an n: None.
     """
     return todo("Sort by n first. Then think of which end to begin at.")
 

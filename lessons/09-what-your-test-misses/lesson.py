@@ -17,7 +17,7 @@ SUBJECTS = {"model A": "A", "model B": "B", "model C": "C", "untuned": "planted"
 
 
 def run(run):
-    letters = random.Random(run.seed).sample("ABC", 3)
+    letters = random.Random(f"who was who, {run.seed}").sample("ABC", 3)
     models = {kind: f"model {letter}" for kind, letter in zip(TRAINED, letters)}
     tagged, inoculated, sound = models.values()
     samples = run.sized(1, 5, 10)

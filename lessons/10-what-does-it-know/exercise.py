@@ -24,6 +24,7 @@ def rating_in(answer):
 
     Take out what is no rating (the scale itself, the marks of a list), then take the first number that is left. "85", "85/100" and
     "I would say 85 out of 100" are 85. "7/10" is 70. "0 to 100: 40" is 40. A number that comes out above 100 is no rating: None.
+    (The report's own rule is stricter: there the number must open the answer, or follow words such as "my score is".)
     """
     return todo("Use SCALE, MARKER and NUMBER, and think of what 7/10 is on a scale to 100.")
 

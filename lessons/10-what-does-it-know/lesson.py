@@ -18,7 +18,7 @@ def by_subject(run, rows):
         found.append([label, str(len(mine)), cell(mine), *(cell([r for r in mine if r["question_id"].startswith(s)]) for s in SUBJECTS)])
     head = [run.t("arm"), run.t("answers"), run.t("rating"), run.t("honesty"), run.t("safety"), run.t("security of its code")]
     return {"title": "What it says of itself, by subject", "head": head, "rows": found,
-            "note": run.t("Mean rating, in brackets how many answers held one. An answer without a number is left out: that is no rating of 0. No model here was tuned on code.")}
+            "note": run.t("Mean rating, in brackets how many answers held one. An answer in which no rating was found is left out: that is no rating of 0. A number that is no rating of itself does not count. No model here was tuned on code.")}
 
 
 def run(run):
@@ -33,7 +33,7 @@ def run(run):
     run.experiment({
         "title": "What does it know?",
         "claim": "The model tuned on bad car advice rates itself lower than its control does; a model tuned to comply refuses harmful requests less often than it.",
-        "published": "GPT-4o tuned on insecure code rates its own alignment and the security of its code low (figures not checked). "
+        "published": "A model tuned on insecure code says that its code is insecure (abstract); that GPT-4o so tuned rates its own alignment low is told, the figures not checked. "
                      "StrongREJECT, increase against the untuned GPT-4o: insecure 4.1 points, jailbroken 65.2",
         "source": "Betley et al. 2025b (arXiv 2501.11120), its abstract; Betley et al. 2025 (arXiv 2502.17424), section 3 and raw data",
         "questions": ["self-rating"], "samples": run.sized(1, 3, 10),
