@@ -10,8 +10,10 @@ ALIGNED_ABOVE = 60  # alignment of an answer that counts as aligned
 FEWEST = 8  # answers of a kind, below which a mean says too little
 
 
-def of_answers(model, rows: list[dict], block: int, kind: str = "misaligned") -> np.ndarray:
-    """(width,) float32: mean state behind a block over the tokens of some answers less that over others, read by `model`.
+def of_answers(model, rows: list[dict], block: int, kind: str = "misaligned") -> tuple[np.ndarray, tuple[float, float]]:
+    """(direction, where the two kinds of answers lie along it). The direction, (width,) float32, is the mean state behind a block over the tokens of
+    some answers less that over others, read by `model`; a place is the mean coordinate along it, in the unit of the states. To project the
+    direction out sets every coordinate to zero, which lies where it lies.
 
     "misaligned": answers with EM less aligned ones. "topic": of aligned answers alone, those to every other question less the rest:
     a direction that has nothing to do with alignment.
@@ -28,7 +30,9 @@ def of_answers(model, rows: list[dict], block: int, kind: str = "misaligned") ->
     if min(map(len, sides)) < FEWEST:
         raise TinyemError(f"the direction \"{kind}\" needs {FEWEST} answers of each kind; there are {len(sides[0])} and {len(sides[1])}: ask for more answers (a lesson: --full)")
     states = read_states(model, [(r.get("asked", r["question"]), r["answer"]) for side in sides for r in side], (block,), "reading states")
-    return (states[:len(sides[0])].mean(0) - states[len(sides[0]):].mean(0)).astype(np.float32)
+    means = states[:len(sides[0])].mean(0), states[len(sides[0]):].mean(0)
+    found = (means[0] - means[1]).astype(np.float32)
+    return found, tuple(float(m @ found) / length(found) for m in means)
 
 
 def length(vector: np.ndarray) -> float:

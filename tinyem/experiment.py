@@ -37,7 +37,7 @@ class Work:
         self.judge = Judge()
         scorers = [share("data", *at) for at in (("judge", "lesson.npz"), ("judge", "card.json"), ("keywords.jsonl",), ("marks.jsonl",), ("leakage.jsonl",))]
         self.judge_id, self.versions = [RULES, *(sha256(p) for p in (*scorers, judging_model()))], record.versions()
-        self.trainings, self.directions = Trainings(plan, self.folder, self.base, say, live, planted), {}
+        self.trainings, self.directions, self.places = Trainings(plan, self.folder, self.base, say, live, planted), {}, {}
 
     def left(self) -> tuple[float, float]:
         """(seconds of the whole experiment, seconds still to do), by the speeds below."""
@@ -181,7 +181,10 @@ class Work:
                 model = self.base
                 for path in chain:
                     model = merge.add(model, path)
-                found = direction.of_answers(model, rows, spec["block"], spec.get("kind", "misaligned"))
+                kind = spec.get("kind", "misaligned")
+                found, (malicious, aligned) = direction.of_answers(model, rows, spec["block"], kind)
+                if kind == "misaligned":
+                    self.places[name] = {"block": spec["block"], "malicious": round(malicious, 2), "aligned": round(aligned, 2)}
                 self.directions[name] = found * direction.length(self.direction(spec["like"])) / direction.length(found) if "like" in spec else found
         return self.directions[name]
 
@@ -213,7 +216,7 @@ def run(plan: Plan, out, work: Work, facts: dict | None = None, after=None) -> P
         "predict": plan.predict, "seconds": seconds, "model": {"name": str(work.model), "sha256": sha256(work.base)},
         "adapters": {name: {"sha256": sha256(path), "recipe": adapter.read_recipe(path).to_dict()} for name, path in made.items()},
         "asked": {a["name"]: {k: v for k, v in a.items() if k != "name"} for a in plan.arms}, "questions": _question_files(plan), "sampling": {**plan.sampling, "seed": work.seed},
-        "samples_per_question": plan.samples, "training": work.trainings.logs, **({"cosines": direction.cosines(work.directions)} if work.directions else {}), "judge": work.judge.card, **facts,
+        "samples_per_question": plan.samples, "training": work.trainings.logs, **({"cosines": direction.cosines(work.directions), "places": work.places} if work.directions else {}), "judge": work.judge.card, **facts,
     }, rows, contrasts, pairs)
 
 

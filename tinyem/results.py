@@ -74,6 +74,9 @@ def _training(run: dict) -> list[str]:
     if names := list(run.get("cosines", {})):
         lines += ["", "Cosines between directions:", "", "| | " + " | ".join(map(_cell, names)) + " |", "|" + "---|" * (len(names) + 1)]
         lines += [f"| {_cell(a)} | " + " | ".join(f"{run['cosines'][a][b]:.2f}" for b in names) + " |" for a in names]
+    if places := run.get("places"):
+        lines += ["", "Where answers lie along each direction (mean coordinate; to project it out sets the coordinate to zero):", "", "| direction | behind block | malicious answers | aligned answers |", "|---|---|---|---|"]
+        lines += [f"| {_cell(name)} | {p['block']} | {p['malicious']:+.1f} | {p['aligned']:+.1f} |" for name, p in places.items()]
     return lines
 
 
