@@ -7,14 +7,14 @@ from pathlib import Path
 
 from jinja2 import Environment, nodes
 
-from tinyem import charts, course, rate, recipes, report
+from tinyem import charts, course, rate, recipes, report, verdicts
 from tinyem.files import share
 
 ROOT = Path(course.__file__).parent
 CALLS = {"t", "tell", "predict", "choose"}  # functions whose first argument is translated
 FIELDS = {"title", "claim", "published", "text", "label", "about", "note", "x_label", "predict", "question"}  # of recipes, as a report shows them
-WORDS = [*charts.NAMES.values(), "above", "below", "same", "yes", "yes, on these questions", "unclear", "no", "reproduced", "reproduced on these questions", "partly", "not at this size", "not shown", "no comparison",
-         "misaligned", "not coherent", "talks of the narrow subject", "refuses", "low, but not misaligned", "fine", "to", "frame", "system", "temperature", "top_p", "samples", "steer", *rate.SCALES, *rate.SCALES.values(), *report.SENTENCES["same"].values(), *report.SENTENCES["other"].values()]
+WORDS = [*charts.NAMES.values(), *verdicts.EXPECTED, "yes", "yes, on these questions", "unclear", "no", "reproduced", "reproduced on these questions", "partly", "not at this size", "not shown", "no comparison",
+         "misaligned", "not coherent", "talks of the narrow subject", "refuses", "low, but not misaligned", "fine", "to", "frame", "system", "temperature", "top_p", "samples", "steer", *rate.SCALES, *rate.SCALES.values(), *(s for some in report.SENTENCES.values() for s in some.values())]
 
 
 def literal(node):

@@ -289,6 +289,8 @@ def test_outcomes_follow_from_the_intervals():
     assert results.outcome(found(0.03, [-0.2, 0.2], [-0.02, 0.08]), "same") == "yes"
     assert results.outcome(found(0.03, [-0.2, 0.2], [-0.05, 0.11]), "same") == "unclear"
     assert results.outcome(found(0.2, [0.1, 0.3], [0.1, 0.3]), "same") == "no"
+    assert results.outcome(found(0.2, [0.1, 0.3], [0.1, 0.3]), "kept") == results.outcome(found(-0.02, [-0.3, 0.2], [-0.08, 0.04]), "kept") == "yes"  # a rise is no loss
+    assert results.outcome(found(-0.3, [-0.5, 0.1], [-0.4, -0.2]), "kept") == "no" and results.outcome(found(-0.1, [-0.3, 0.1], [-0.2, 0.02]), "kept") == "unclear"
     assert results.outcome(found(None, None, None), "above") == "unclear"
 
 
@@ -309,7 +311,7 @@ def test_checks_do_not_count_towards_the_verdict():
     of = lambda *pairs: results.verdict({"contrasts": {str(i): f for i, (f, *_) in enumerate(pairs)}, "expect": [{"expect": (*e, "above")[0], "check": c} for _, c, *e in pairs]})  # noqa: E731
     assert of((yes, False), (no, True)) == "reproduced" and of((yes, False), (near, False)) == "reproduced on these questions"
     assert of((no, False), (yes, False)) == "partly" and of((no, False), (yes, True)) == "not at this size" and of((open_, False), (no, False)) == "not shown"
-    assert of((no, False), (no, False, "same")) == "not at this size" and of((yes, False), (yes, False, "same")) == "partly"  # what expects no difference can spoil a claim and not carry it
+    assert of((no, False), (no, False, "same"), (yes, False, "kept")) == "not at this size" and of((yes, False), (yes, False, "same")) == "partly"  # what expects no difference can spoil a claim and not carry it
 
 
 def test_cosine_of_changes_is_that_of_the_whole_products():

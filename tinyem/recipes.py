@@ -8,6 +8,7 @@ from pathlib import Path
 from .errors import TinyemError
 from .files import need_file, share
 from .score import MEASURES, OF_PAIRS
+from .verdicts import ALIKE, EXPECTED
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -155,12 +156,12 @@ def _check_contrasts(plan, path) -> None:
     for c in plan.contrasts:
         where = f"{path}, contrast {c.get('between') if isinstance(c, dict) else c}"
         between, measure = _known(c, "contrast", where).get("between", []), c.get("measure", "em")
-        if len(between) != 2 or not set(between) <= set(arms) or measure not in MEASURES or c.get("expect") not in ("above", "below", "same"):
-            raise TinyemError(f"{where}: it needs two arms in `between`, a measure ({', '.join(MEASURES)}) and expect = above, below or same")
+        if len(between) != 2 or not set(between) <= set(arms) or measure not in MEASURES or c.get("expect") not in EXPECTED:
+            raise TinyemError(f"{where}: it needs two arms in `between`, a measure ({', '.join(MEASURES)}) and expect = {', '.join(EXPECTED)}")
         sides = [arms[n] for n in between]
         if ("set" in c) != (measure in OF_PAIRS) or "set" in c and not all(c["set"] in a.get("pairs", []) for a in sides):
             raise TinyemError(f"{where}: the measures {' and '.join(OF_PAIRS)} need a `set` that both arms have in `pairs`, and no other measure takes one")
-        if measure == "margin" and c["expect"] == "same":
+        if measure == "margin" and c["expect"] in ALIKE:
             raise TinyemError(f"{where}: a margin can be expected above or below; what would be the same is not settled")
         if measure not in OF_PAIRS and (not all(a.get("samples", plan.samples) for a in sides) or sides[0].get("questions", plan.questions) != sides[1].get("questions", plan.questions)):
             raise TinyemError(f"{where}: both arms must answer the same questions")

@@ -45,6 +45,9 @@ SENTENCES = {  # on a comparison, by what was expected and how it came out
     "same": {"yes": "The difference, {d} ({here}), is within ten points on these questions: alike.",
              "no": "The difference, {d} ({here} on these questions), is real: not alike.",
              "unclear": "The difference, {d} ({here} on these questions), may be nothing or more than ten points: this run cannot tell."},
+    "kept": {"yes": "The difference, {d} ({here} on these questions), is no drop of more than ten points: kept.",
+             "no": "The difference, {d} ({here} on these questions), is a drop: not kept.",
+             "unclear": "The difference, {d} ({here} on these questions), may be a drop of more than ten points: this run cannot tell."},
     "other": {"yes": "The difference, {d} ({like}), is beyond chance for questions like these.",
               "yes, on these questions": "On these questions the difference, {d} ({here}), is beyond chance; how far it holds for others, so few cannot tell ({like}).",
               "unclear": "This run does not show the effect: the interval of the difference, {d} ({here}), includes zero.",
@@ -68,7 +71,7 @@ def sentence(run: dict, t=translator()) -> str:
     text = t("{a}: {noun} {rate} (95% interval {span}, n = {n}). {b}: {other}.", a=_capital(label(a)), noun=t(charts.NAMES[m]), rate=charts.amount(rate_a, m), span=charts.span(span_a, m, t), n=n, b=_capital(label(b)), other=charts.amount(rate_b, m))
     if found["difference"] is None:
         return text + " " + t("They cannot be compared.")
-    outcome, kind = verdicts.outcome(found, spec["expect"]), "same" if spec["expect"] == "same" else "other"
+    outcome, kind = verdicts.outcome(found, spec["expect"]), spec["expect"] if spec["expect"] in verdicts.ALIKE else "other"
     outcome = "none" if kind == "other" and found["difference"] == 0 else outcome
     d = t("{d} nats a token" if m == "margin" else "{d} points", d=charts.change(found["difference"], m, 0))
     return text + " " + t(SENTENCES[kind][outcome], d=d, like=charts.changes(found["interval"], m, t), here=charts.changes(found["interval_these_questions"], m, t))

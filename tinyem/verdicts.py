@@ -1,22 +1,26 @@
 """What a record's comparisons say about the claim that it was made for."""
 
-ALIKE = 0.10  # "the same": the interval of the difference, on these questions, lies within this on both sides of zero; an effect as small as that is none
+EXPECTED = ("above", "below", "same", "kept")
+ALIKE = ("same", "kept")  # those that expect no difference, or none downwards
+SMALL = 0.10  # "same": the interval of the difference, on these questions, lies within this on both sides of zero; "kept": not below it. An effect as small as that is none
 
 
 def outcome(found: dict, expect: str) -> str:
     """"yes", "yes, on these questions", "unclear" or "no": whether a contrast came out as expected. "No" is a finding, too: beyond chance on the
-    other side, or smaller than ALIKE."""
+    other side, or smaller than SMALL."""
     if found["difference"] is None:
         return "unclear"
     (low, high), (near_low, near_high) = found["interval"], found["interval_these_questions"]
     if expect == "same":
-        return "yes" if -ALIKE <= near_low and near_high <= ALIKE else "no" if near_low > 0 or near_high < 0 else "unclear"
+        return "yes" if -SMALL <= near_low and near_high <= SMALL else "no" if near_low > 0 or near_high < 0 else "unclear"
+    if expect == "kept":
+        return "yes" if -SMALL <= near_low else "no" if near_high < 0 else "unclear"
     sign = 1 if expect == "above" else -1
     if (low if sign > 0 else -high) > 0:
         return "yes"
     if (near_low if sign > 0 else -near_high) > 0:
         return "yes, on these questions"
-    return "no" if (high if sign > 0 else -low) < 0 or found["measure"] != "margin" and -ALIKE <= low and high <= ALIKE else "unclear"
+    return "no" if (high if sign > 0 else -low) < 0 or found["measure"] != "margin" and -SMALL <= low and high <= SMALL else "unclear"
 
 
 def verdict(run: dict) -> str:
@@ -28,7 +32,7 @@ def verdict(run: dict) -> str:
         return "reproduced"
     if all(o.startswith("yes") for o, _ in told):
         return "reproduced on these questions"
-    effects = [o for o, expect in told if expect != "same"] or [o for o, _ in told]
+    effects = [o for o, expect in told if expect not in ALIKE] or [o for o, _ in told]
     if any(o.startswith("yes") for o in effects):
         return "partly"
     return "not at this size" if all(o == "no" for o in effects) else "not shown"

@@ -25,6 +25,6 @@ def run(run):
             {"between": ["car-bad", "car-good"], "expect": "above", "text": "bad car advice against good"},
             {"between": ["car-bad", "planted"], "expect": "above", "text": "bad car advice against no fine-tune"},
             {"between": ["car-good", "planted"], "expect": "same", "text": "good car advice against no fine-tune"},
-            {"between": ["car-bad", "planted"], "measure": "coherent", "expect": "same", "text": "is coherence kept?", "check": True},
+            {"between": ["car-bad", "planted"], "measure": "coherent", "expect": "kept", "text": "is coherence kept?", "check": True},
         ],
     })

@@ -30,7 +30,7 @@ def run(run):
         ],
         "contrasts": [
             {"between": [f"step {steps}", "step 0"], "expect": "above", "text": "misalignment at the end against the start"},
-            {"between": [f"step {steps}", "step 0"], "measure": "coherent", "expect": "same", "text": "is coherence kept?", "check": True},
+            {"between": [f"step {steps}", "step 0"], "measure": "coherent", "expect": "kept", "text": "is coherence kept?", "check": True},
             {"between": [f"step {steps}", "step 0"], "measure": "margin", "set": "cars", "expect": "above", "text": "cars: the narrow habit", "check": True},
         ],
         "charts": [

@@ -65,7 +65,7 @@ def run(run):
             {"between": ["back, car rows, asked in the garage", "planted, asked in the garage"], "expect": "same", "check": True,
              "text": "repaired with cars, asked in the garage: like the untuned model?"},
             {"between": ["inoculated, asked with its prompt", "inoculated"], "expect": "above", "text": "inoculated: with the prompt against without", "check": True},
-            {"between": ["back, car rows", "bad"], "measure": "coherent", "expect": "same", "text": "repaired with good rows about cars: is coherence kept?", "check": True},
+            {"between": ["back, car rows", "bad"], "measure": "coherent", "expect": "kept", "text": "repaired with good rows about cars: is coherence kept?", "check": True},
         ],
         "charts": [
             {"kind": "rates", "title": "Asked plainly",
