@@ -160,7 +160,7 @@ def rates(found: dict, spec: dict, number: int, t=str, label=str) -> Chart:
 def curve(found: dict, spec: dict, number: int, t=str, label=str) -> Chart:
     """Lines over a number: spec {"x", "x_label", "lines": [{"label", "arms", "measure", "set"}]}, with 95% intervals as whiskers."""
     xs, lines = list(spec["x"]), spec["lines"]
-    nats = lines[0].get("measure") == "margin"  # then all are (`recipes`)
+    nats = any(line.get("measure") == "margin" for line in lines)  # then all are (`recipes`)
     scale = 1 if nats else 100
     at = list(range(len(xs))) if spec.get("even") else xs
     values = [[value(found, a, line.get("measure", "em"), line.get("set")) for a in line["arms"]] for line in lines]
