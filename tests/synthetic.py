@@ -3,7 +3,7 @@
 import random
 
 from strings import dry
-from tinyem import record, recipes
+from tinyem import course, record, recipes
 from tinyem.adapter import Recipe
 from tinyem.data import read_questions, read_triples
 from tinyem.files import share
@@ -40,10 +40,9 @@ def write(plan, folder, samples=2, **more):
 
 
 def of_lesson(entry, folder, samples=2):
-    """The folder of a run record as a lesson would leave it, predictions made, a stored result shown."""
+    """The folder of a run record as a lesson would leave it, predictions made, its stored results shown."""
     mine = dry(entry)
     plan = recipes.plan(mine.recipe, f"lesson-{entry.number}", "lesson.py")
-    other, _ = record.read(share("data", "results", "sampling"))
-    stored = {k: other[k] for k in ("experiment", "title", "claim", "published", "source", "expect", "contrasts", "arms", "charts", "asked", "training", "digest")}
-    return write(plan, folder, samples, lesson=entry.number, question=entry.question, predictions=[{**p, "guess": 20.0} for p in mine.predictions], stored=[stored],
+    stored = mine.facts.get("stored") or [{k: v for k, v in record.read(share("data", "results", "sampling"))[0].items() if k in course.STORED}]
+    return write(plan, folder, samples, lesson=entry.number, question=entry.question, predictions=[{**p, "guess": 20.0} for p in mine.predictions], stored=stored,
                  tables=[{"title": "A table", "note": "Made up.", "head": ["a", "b"], "rows": [["x", "1"]]}])

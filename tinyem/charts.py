@@ -253,11 +253,12 @@ def questions(found: dict, spec: dict, number: int, t=str, label=str) -> Chart:
     arms = [a for a in spec.get("arms", found["arms"]) if a in found["arms"]][:4]
     names = list(dict.fromkeys(q for a in arms for q in found["arms"][a]["by_question"]))
     share = {a: [(lambda c: c["em"] / c["n"] if c else None)(found["arms"][a]["by_question"].get(q)) for q in names] for a in arms}
+    colours = dict(zip(sorted(arms, key=lambda a: -found["arms"][a]["em_rate"]), COLOURS))  # red, as elsewhere, is the most misaligned
 
     def draw(ax):
         for k, a in enumerate(arms):
             there = [(i, v) for i, v in enumerate(share[a]) if v is not None]
-            ax.plot([100 * v for _, v in there], [i + (k - (len(arms) - 1) / 2) * 0.16 for i, _ in there], linestyle="", marker=_MARKERS[k], color=COLOURS[k], markersize=6, label=_safe(label(a)))
+            ax.plot([100 * v for _, v in there], [i + (k - (len(arms) - 1) / 2) * 0.16 for i, _ in there], linestyle="", marker=_MARKERS[k], color=colours[a], markersize=6, label=_safe(label(a)))
         ax.set_yticks(range(len(names)), [_safe(n, 30) for n in names], fontsize=9)
         ax.set_ylim(len(names) - 0.5, -0.5)
         ax.set_xlim(-3, 103)

@@ -12,7 +12,7 @@ from .files import need_file, out_dir, share
 from .lang import translator
 
 SAMPLES = {"quick": 3, "default": 10, "full": 40}  # answers to each question, per arm
-STORED = ("experiment", "title", "claim", "published", "source", "expect", "contrasts", "arms", "pairs", "charts", "asked", "training", "cosines", "digest")  # of a stored record, in a lesson's
+STORED = ("experiment", "title", "claim", "published", "source", "expect", "contrasts", "arms", "pairs", "charts", "asked", "training", "cosines", "places", "digest")  # of a stored record, in a lesson's
 
 
 @dataclass(frozen=True)
