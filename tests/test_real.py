@@ -8,12 +8,14 @@ import sys
 import numpy as np
 import pytest
 
+from strings import dry
 from test_engine import far, llama_logits, mlx_logits, put_adapter
-from tinyem import merge, models, record
+from tinyem import course, merge, models, recipes, record
 from tinyem.adapter import Recipe
 from tinyem.chat import Chat
 from tinyem.data import read_examples
 from tinyem.files import share
+from tinyem.trainings import Trainings
 
 pytestmark = pytest.mark.slow
 
@@ -72,6 +74,15 @@ def test_shipped_adapters_fit_and_stack():
     for name in merge.shipped():
         model, live = merge.stack(models.find(), [name])
         assert model != str(models.find()) and len(live) == (name != "planted")
+
+
+@pytest.mark.parametrize("number", (1, 3, 4, 5, 6, 9))
+def test_the_adapters_of_a_lesson_ship(number, tmp_path):
+    recipe = dry(course.find(number)).recipe
+    plan = recipes.plan(recipe, f"lesson-{number}", "lesson.py")
+    trainings = Trainings(plan, tmp_path, models.find())
+    used = {arm.get("adapter", "planted") for arm in plan.arms}
+    assert [name for name in used if trainings.chain(name, 0, train=False) is None] == []
 
 
 def test_greedy_answers_equal_llama_cpp_pythons_own_loop():
