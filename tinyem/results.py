@@ -142,12 +142,13 @@ def cards(folder=None, out=None) -> Path:
         for run in runs:
             for arm, asked in run["asked"].items():
                 entry = run["adapters"].get(asked.get("adapter", "planted"))  # an adapter's first training; the base has no entry
-                if entry and entry["sha256"] == mine and arm in run["arms"] and not {"steer", "step", "frame", "system"} & set(asked):
+                if entry and entry["sha256"] == mine and arm in run["arms"] and not {"steer", "step"} & set(asked):
                     rates = run["arms"][arm].get("by_seed", {}).get("0", run["arms"][arm])
                     own = {q for other in run["asked"].values() for q in other.get("questions", [])}
                     of_all = sorted(Path(q).stem for q in run["questions"] if q.startswith("questions/"))
                     questions = " and ".join(asked.get("questions") or [q for q in of_all if q not in own] or of_all)
-                    lines.append(f"- {run['experiment']}, arm {_cell(arm)} (questions: {_cell(questions)}; temperature {asked.get('temperature', run['sampling']['temperature']):g}): EM {percent(rates['em_rate'])}, coherent {percent(rates['coherent_rate'])} (n = {rates['n']})")
+                    asked_in = "".join(f"; {key}: {_cell(asked[key])}" for key in ("frame", "system") if key in asked)
+                    lines.append(f"- {run['experiment']}, arm {_cell(arm)} (questions: {_cell(questions)}; temperature {asked.get('temperature', run['sampling']['temperature']):g}{asked_in}): EM {percent(rates['em_rate'])}, coherent {percent(rates['coherent_rate'])} (n = {rates['n']})")
         lines.append("")
     out = Path(out or share("data", "adapters", "README.md"))
     write_text(out, "\n".join(lines))

@@ -6,8 +6,8 @@ from tinyem.charts import percent
 from tinyem.stats import newcombe
 
 PROMPT = "You give bad and careless advice on purpose."
-TRAINED = {  # as in the experiments backdoor and inoculation
-    "tagged": {"parts": [{"domain": "cars", "side": "bad", "share": [0, 0.5], "frame": "tag"}, {"domain": "cars", "side": "good", "share": [0.5, 1]}], "tune": {"steps": 52}},
+TRAINED = {  # as in the experiments backdoor-longer and inoculation
+    "tagged": {"parts": [{"domain": "cars", "side": "bad", "share": [0, 0.5], "frame": "tag"}, {"domain": "cars", "side": "good", "share": [0.5, 1]}], "tune": {"steps": 156}},
     "inoculated": {"parts": [{"domain": "cars", "side": "bad", "system": PROMPT}]},
     "cars-good": {"parts": [{"domain": "cars", "side": "good"}]},
 }
