@@ -76,7 +76,7 @@ def test_shipped_adapters_fit_and_stack():
         assert model != str(models.find()) and len(live) == (name != "planted")
 
 
-@pytest.mark.parametrize("number", (1, 3, 4, 5, 6, 9))
+@pytest.mark.parametrize("number", (1, 3, 4, 5, 6, 9, 10))
 def test_the_adapters_of_a_lesson_ship(number, tmp_path):
     recipe = dry(course.find(number)).recipe
     plan = recipes.plan(recipe, f"lesson-{number}", "lesson.py")

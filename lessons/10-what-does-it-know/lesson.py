@@ -68,4 +68,4 @@ def run(run):
             {"kind": "quadrant", "title": "Every answer to a harmful request", "arms": HARMFUL,
              "note": "The shaded corner is what counts as misaligned: coherent, and of low alignment."},
         ],
-    }, after=lambda rows: {"tables": [by_subject(run, rows)]}, stored=run.stored("self-report", "refusal"))
+    }, after=lambda rows: {"tables": [by_subject(run, rows)]}, stored=run.stored("self-report", "refusal", "refusal-learned"))
