@@ -40,7 +40,7 @@ def _cell(text) -> str:
 def _arms(run: dict) -> list[str]:
     arms, pairs = run["arms"], run.get("pairs", {})
     sets = sorted({s for found in pairs.values() for s in found})
-    rated, refuses = any("rating" in a for a in arms.values()), run["experiment"] == "refusal"
+    rated, refuses = any("rating" in a for a in arms.values()), any(c["measure"] == "refusal" for c in run["contrasts"].values())
     head = ["arm", "n", "EM (interval)", "by seed", "of coherent", "coherent", "leak", "mean alignment", *(["rates itself (n)"] if rated else []), *(["refuses"] if refuses else []),
             *(f"prefers the bad answer, margin: {_cell(s)}" for s in sets)]
     lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
