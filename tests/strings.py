@@ -93,7 +93,7 @@ def all_strings() -> set[str]:
         found |= in_template(path)
     for entry in course.lessons():
         mine = dry(entry)
-        found |= in_tree(mine.recipe) | in_tree({k: v for k, v in mine.facts.items() if k != "stored"}) | {entry.title, entry.question}
+        found |= in_tree(mine.recipe) | in_tree(mine.facts) | {entry.title, entry.question}
     for name in recipes.names():
         found |= in_tree(recipes.load(share("data", "experiments", f"{name}.toml")))
     card = json.loads(share("data", "judge", "card.json").read_text(encoding="utf-8"))
