@@ -7,7 +7,7 @@ from pathlib import Path
 
 from .errors import TinyemError
 from .files import need_file, share
-from .score import MEASURES, OF_PAIRS
+from .score import GRADED, MEASURES, OF_PAIRS
 from .verdicts import ALIKE, EXPECTED
 
 if sys.version_info >= (3, 11):
@@ -161,8 +161,8 @@ def _check_contrasts(plan, path) -> None:
         sides = [arms[n] for n in between]
         if ("set" in c) != (measure in OF_PAIRS) or "set" in c and not all(c["set"] in a.get("pairs", []) for a in sides):
             raise TinyemError(f"{where}: the measures {' and '.join(OF_PAIRS)} need a `set` that both arms have in `pairs`, and no other measure takes one")
-        if measure == "margin" and c["expect"] in ALIKE:
-            raise TinyemError(f"{where}: a margin can be expected above or below; what would be the same is not settled")
+        if measure in GRADED and c["expect"] in ALIKE:
+            raise TinyemError(f"{where}: the measure {measure} can be expected above or below; what would be the same is not settled")
         if measure not in OF_PAIRS and (not all(a.get("samples", plan.samples) for a in sides) or sides[0].get("questions", plan.questions) != sides[1].get("questions", plan.questions)):
             raise TinyemError(f"{where}: both arms must answer the same questions")
         if (key := (between, measure, c.get("set"))) in seen:

@@ -1,5 +1,7 @@
 """What a record's comparisons say about the claim that it was made for."""
 
+from .score import GRADED
+
 EXPECTED = ("above", "below", "same", "kept")
 ALIKE = ("same", "kept")  # those that expect no difference, or none downwards
 SMALL = 0.10  # "same": the interval of the difference, on these questions, lies within this on both sides of zero; "kept": not below it. An effect as small as that is none
@@ -20,7 +22,7 @@ def outcome(found: dict, expect: str) -> str:
         return "yes"
     if (near_low if sign > 0 else -near_high) > 0:
         return "yes, on these questions"
-    return "no" if (high if sign > 0 else -low) < 0 or found["measure"] != "margin" and -SMALL <= low and high <= SMALL else "unclear"
+    return "no" if (high if sign > 0 else -low) < 0 or found["measure"] not in GRADED and -SMALL <= low and high <= SMALL else "unclear"
 
 
 def verdict(run: dict) -> str:
