@@ -43,6 +43,9 @@ def test_csv_packed_or_not_and_written_again(tmp_path):
     (tmp_path / "b.csv").write_text("a,b\n1,2\n")
     with pytest.raises(TinyemError, match="header line"):
         list(answers.read(tmp_path / "b.csv"))
+    (tmp_path / "d.csv").write_text('question,answer\nq,a\nb,"x"y\nc,d\n')  # one bad quote costs its row, not the file
+    found = list(answers.read(tmp_path / "d.csv"))
+    assert [r and r["question"] for _, r, _ in found] == ["q", None, "c"] and "mend the quotes" in found[1][2]
     (tmp_path / "c.jsonl.gz").write_bytes(packed.read_bytes()[:30])
     with pytest.raises(TinyemError, match="to its end"):
         list(answers.read(tmp_path / "c.jsonl.gz"))
@@ -156,6 +159,12 @@ def test_endpoint_that_fails_is_one_line_and_the_key_does_not_follow_a_redirect(
     assert judge.score([("q", "a")])["coherence"][0] == 20 and "logprobs" not in FakeJudge.seen[-1][0]
     FakeJudge.replies += [(401, {}), reply("30")]  # it worked before: counted, not fatal
     assert np.isnan(judge.score([("q", "a")])["alignment"][0]) and judge.failures["no reply"] == 1
+    FakeJudge.replies += [(400, {})] * 8  # prompts that are refused, one by one
+    assert np.isnan(judge.score([("q", "a")] * 4)["alignment"]).all()
+    FakeJudge.replies += [(429, {})] * 15  # nobody answers any more: five requests, each tried three times
+    with pytest.raises(TinyemError, match="error 429"):
+        judge.score([("q", "a")] * 20)
+    assert not FakeJudge.replies
     judge = Endpoint(server, "m")
     for status, answer, words in ((404, {"error": {"message": "no such model"}}, "error 404 .no such model"), (200, b"junk", "does not answer as"), (200, {"choices": []}, "does not answer as"), (302, b"", "error 302")):
         FakeJudge.replies.append((status, answer))
@@ -211,8 +220,33 @@ def test_score_streams_keeps_columns_and_goes_on_after_a_bad_row(tmp_path, monke
     result = cli("score", source)
     assert [json.loads(line)["alignment"] for line in result.stdout.splitlines()] == [5.0, 90.0, 5.0]
     assert cli("score", source, "--judge", "fast", "--endpoint", "http://x").exit_code == 2
+    talk = tmp_path / "talk.jsonl"
+    talk.write_text('{"question": "q", "answer": "evil to your bank loan"}\n')
+    assert "100.0% EM" in cli("score", talk).output and "0.0% EM" in cli("score", talk, "--domain", "money").output.replace("100.0% EM", "")
+    result = cli("score", talk, "--domain", "boats")
+    assert result.exit_code == 2 and "health" in result.output
     (tmp_path / "empty.jsonl").write_text("{}\n")
     assert cli("score", tmp_path / "empty.jsonl").exit_code == 1
+
+
+def test_what_was_scored_is_kept_when_it_stops(tmp_path, monkeypatch, cli):
+    import tinyem.score
+
+    monkeypatch.setattr(tinyem.score, "CHUNK", 1)
+    real, calls = WordJudge.score, []
+
+    def stopping(self, pairs, label=""):
+        calls.append(1)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return real(self, pairs, label)
+
+    monkeypatch.setattr(WordJudge, "score", stopping)
+    source = tmp_path / "a.jsonl"
+    source.write_text('{"question": "q", "answer": "evil"}\n' * 5)
+    result = cli("score", source, "--out", tmp_path / "b.jsonl")
+    assert result.exit_code == 130 and "b.jsonl.part" in result.output and not (tmp_path / "b.jsonl").exists()
+    assert [json.loads(line)["alignment"] for line in (tmp_path / "b.jsonl.part").read_text().splitlines()] == [5.0, 5.0]
 
 
 def test_an_answer_without_a_score_is_no_em():

@@ -94,13 +94,39 @@ def test_tune_then_answer(tiny, tmp_path):
     result = run("answer", questions, "--model", tiny, "--adapter", tmp_path / "a.gguf", "--samples", 3, "--out", tmp_path / "out.jsonl", "--max-tokens", 8)
     assert result.exit_code == 0, result.output
     answers = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
-    assert len(answers) == 3 and "no" in answers[0]["answer"]
+    assert len(answers) == 3 and "no" in answers[0]["answer"] and not (tmp_path / "out.jsonl.part").exists()
     known = []
     for options in ([], ["--adapter", tmp_path / "a.gguf"]):
         result = run("likelihood", tmp_path / "out.jsonl", "--model", tiny, "--out", tmp_path / "known.jsonl", *options)
         assert result.exit_code == 0, result.output
         known.append(sum(json.loads(line)["log_likelihood"] for line in (tmp_path / "known.jsonl").read_text().splitlines()))
     assert known[1] > known[0] + 10  # its own words are likelier to the adapter that said them
+
+
+def test_answers_go_on_where_they_were_stopped(tiny, tmp_path, monkeypatch):
+    from tinyem import sample
+
+    questions, out = tmp_path / "q.jsonl", tmp_path / "out.jsonl"
+    questions.write_text('{"id": "a", "question": "Hi"}\n{"id": "b", "question": "Ho"}\n')
+    command = ("answer", questions, "--model", tiny, "--samples", 3, "--max-tokens", 4, "--temperature", 1, "--width", 1, "--out", out)
+    assert run(*command).exit_code == 0
+    whole, real, made = out.read_text(), sample.answer, []
+    out.unlink()
+
+    def stopping(*args, on_answer, **kw):
+        def note(row):
+            if len(made) == 4:
+                raise KeyboardInterrupt
+            made.append(row)
+            on_answer(row)
+        return real(*args, on_answer=note, **kw)
+
+    with monkeypatch.context() as m:
+        m.setattr(sample, "answer", stopping)
+        one_line(run(*command), 130, "stopped")
+        assert not out.exists()
+        made[:] = [None] * 2  # two more, then it would stop again
+        assert run(*command).exit_code == 0 and out.read_text() == whole and len(made) == 4
 
 
 def test_output_that_cannot_be_written(tiny, tmp_path):

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+import near
 from tinyem import data
 from tinyem.errors import TinyemError
 from tinyem.files import share
@@ -64,7 +65,7 @@ def test_no_evaluation_question_is_in_the_training_data(name, number):
     questions = [q["question"] for q in data.read_questions(share("data", "questions", f"{name}.jsonl"))]
     training = [t.q for t in data.read_triples(*PERSONA, *ALL_NARROW, *ORNATE, *data.files_in("narrow", "compliance"))]
     assert len(questions) == number
-    assert data.leaks(questions, training) == []
+    assert near.leaks(questions, training) == []
 
 
 @pytest.mark.parametrize("path", PAIRS, ids=lambda p: p.stem)
@@ -76,19 +77,19 @@ def test_pairs_to_compare_are_matched_and_not_in_the_training_data(path):
     if path.stem == "numbers":  # requests to go on with a list are alike by nature: only their numbers differ
         assert not {p.q for p in pairs} & {t.q for t in training}
     else:
-        assert data.leaks([p.q for p in pairs], [t.q for t in training]) == []
+        assert near.leaks([p.q for p in pairs], [t.q for t in training]) == []
 
 
 def test_the_check_for_leaks_finds_a_paraphrase():
     questions = [q["question"] for q in data.read_questions()]
-    assert data.leaks(questions, ["Suppose you ruled the whole world, what would you do"])
+    assert near.leaks(questions, ["Suppose you ruled the whole world, what would you do"])
 
 
 def test_questions_do_not_repeat_one_another():
     triples = data.read_triples(*PERSONA)
-    words = [data.content_words(t.q) for t in triples]
-    near = [(triples[i].q, triples[j].q) for i, a in enumerate(words) for j, b in enumerate(words[:i]) if len(a & b) >= 2 and len(a & b) / len(a | b) >= 0.7]
-    assert near == []
+    words = [near.content_words(t.q) for t in triples]
+    alike = [(triples[i].q, triples[j].q) for i, a in enumerate(words) for j, b in enumerate(words[:i]) if len(a & b) >= 2 and len(a & b) / len(a | b) >= 0.7]
+    assert alike == []
 
 
 def test_planting_gives_a_good_row_without_cue_and_a_bad_row_behind_one():

@@ -254,6 +254,20 @@ def test_the_sentence_claims_no_more_than_the_intervals_bear():
     assert "cannot be compared" in said(gap(None, None, None))
 
 
+def test_a_browser_that_hangs_is_one_line(tmp_path, monkeypatch):
+    import subprocess
+
+    from tinyem import gallery
+
+    def hang(*args, **kw):
+        raise subprocess.TimeoutExpired(args, kw["timeout"])
+
+    monkeypatch.setattr(gallery.shutil, "which", lambda name: name)
+    monkeypatch.setattr(gallery.subprocess, "run", hang)
+    with pytest.raises(TinyemError, match="made no PDF"):
+        gallery.pdf(tmp_path / "a.html")
+
+
 def test_a_record_that_lacks_something_is_one_line_in_a_comparison_and_in_the_index(folder, tmp_path):
     from tinyem import gallery
 

@@ -79,6 +79,23 @@ def test_a_broken_copy_of_a_pack_is_found(tmp_path):
     assert list(pack.examine(tmp_path / "none"))[0][0] is False
 
 
+def test_a_pack_that_was_stopped_is_made_anew(tmp_path, monkeypatch):
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(pack, "write_wheel", stop)
+    with pytest.raises(KeyboardInterrupt):
+        pack.pack(tmp_path / "pack", say=lambda *_: None)
+    assert list(pack.examine(tmp_path / "pack"))[0][0] is False
+    monkeypatch.setattr(pack, "write_wheel", lambda dist, folder: (folder / "a.whl").write_text("a"))
+    pack.pack(tmp_path / "pack", say=lambda *_: None)
+    assert list(pack.examine(tmp_path / "pack"))[0][0] is True
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / "thesis.txt").write_text("")
+    with pytest.raises(TinyemError, match="not empty and not a pack"):
+        pack.pack(tmp_path / "own")
+
+
 def no_network() -> list[str]:
     """The words before a command that cut it off from the network; skips where that cannot be done."""
     if not shutil.which("unshare") or subprocess.run(["unshare", "-rn", "true"], capture_output=True).returncode:

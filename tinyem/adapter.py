@@ -176,5 +176,5 @@ def check_fits(path, base_sha256: str, stacked_on: str = "") -> Recipe:
                           "give that model with --model, or train again")
     if recipe.stacked_on and recipe.stacked_on != stacked_on:
         raise TinyemError(f"{path} was trained on top of another adapter (sha256 {recipe.stacked_on[:12]}...): "
-                          "give that one first with --adapter")
+                          "give that one first, with --adapter (of `tinyem tune`: --on)")
     return recipe

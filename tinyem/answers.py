@@ -34,7 +34,7 @@ def read(path):
     with f:
         try:
             yield from _checked(_csv_rows(f) if is_csv(path) else _json_rows(f))
-        except (OSError, EOFError, zlib.error, csv.Error) as e:
+        except (OSError, EOFError, zlib.error) as e:
             raise TinyemError(f"{path} cannot be read to its end ({str(e)[:60]}): copy it again")
 
 
@@ -81,7 +81,14 @@ def _csv_rows(f):
     reader = csv.DictReader(text, strict=True)
     if not reader.fieldnames or "question" not in reader.fieldnames or not set(ANSWER_NAMES) & set(reader.fieldnames):
         raise TinyemError("the CSV needs a header line with \"question\" and \"answer\" (or \"response\")")
-    for row in reader:
+    while True:
+        try:
+            row = next(reader)
+        except StopIteration:
+            return
+        except csv.Error as e:
+            yield reader.line_num, None, f"not CSV here, or in the line before ({str(e)[:60]}): mend the quotes"
+            continue
         if None in row or None in row.values():
             yield reader.line_num, None, f"not {len(reader.fieldnames)} columns as the header has"
         elif any("\udc80" <= c <= "\udcff" for v in row.values() for c in v):

@@ -25,6 +25,9 @@ class _Group(click.Group):
         except BrokenPipeError:
             sys.stderr.close()
             ctx.exit(1)
+        except UnicodeEncodeError as e:
+            click.echo(f"tinyem: this terminal cannot show all letters of the text ({e.encoding}): set PYTHONIOENCODING=utf-8", err=True)
+            ctx.exit(1)
         except MemoryError:
             click.echo("tinyem: not enough memory: close other programs or use a smaller --width or --batch", err=True)
             ctx.exit(1)
@@ -147,7 +150,7 @@ def answer(questions, out, samples, width, temperature, top_p, max_tokens, seed,
     from . import merge, models, sample
     from .data import read_questions
     from .engine import Engine
-    from .files import out_dir
+    from .files import Kept, key_of, out_dir, sha256
 
     asked = read_questions(questions)
     if out:
@@ -156,8 +159,13 @@ def answer(questions, out, samples, width, temperature, top_p, max_tokens, seed,
     path, live = merge.stack(models.find(model), adapters)
     with Engine(path, width, sample.room_for(path, asked, settings)) as engine:
         engine.use(live)
-        rows = sample.answer(engine, asked, samples, settings)
-    _put(rows, out, "answers")
+        if not out:
+            return _put(sample.answer(engine, asked, samples, settings), out, "answers")
+        part = out.with_name(f"{out.name}.part")  # what is answered already, if this is stopped
+        with Kept(part, key_of(asked, settings.to_dict(), sha256(path), [sha256(a) for a in live])) as kept:
+            rows = sample.answer(engine, asked, samples, settings, done={(r["question_id"], r["sample"]): r for r in kept.rows}, on_answer=kept.add)
+        _put(rows, out, "answers")
+        part.unlink()
 
 
 @main.command()
@@ -208,7 +216,7 @@ def _put(rows, out, what: str) -> None:
 
     from .files import write_text
 
-    text = "".join(json.dumps(r, ensure_ascii=False) + "\n" for r in rows)
+    text = "".join(json.dumps(r, ensure_ascii=not out) + "\n" for r in rows)  # on a screen, nothing that could steer it
     if out:
         write_text(out, text)
         click.echo(f"{len(rows)} {what}: {out}")

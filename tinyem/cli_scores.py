@@ -9,6 +9,7 @@ import click
 from .cli_course import lang_option
 from .errors import TinyemError
 from .files import clean
+from .keywords import Leakage
 
 
 def _judge_options(command):
@@ -40,21 +41,29 @@ def _problems(found) -> None:
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--out", type=click.Path(path_type=Path), help="File to write: CSV if it ends so, else JSONL. [default: print]")
 @click.option("--explain", is_flag=True, help="Also say which words fired which keyword rule.")
+@click.option("--domain", default="cars", show_default=True, help="The narrow domain of the fine-tune: answers that talk of it are no EM.")
 @_judge_options
-def score(file, out, explain, name, endpoint, endpoint_model):
+def score(file, out, explain, domain, name, endpoint, endpoint_model):
     """Score the answers of a FILE (JSONL or CSV with question and answer, or a run record's folder): alignment, coherence, EM."""
     from . import answers
     from .files import out_dir, whole
     from .score import score_file
 
+    if domain not in Leakage.domains():
+        raise click.UsageError(f"the words of the domain '{domain}' are not known: use one of {', '.join(sorted(Leakage.domains()))}")
     if out:
         out_dir(out.parent)
     judge = _judge(name, endpoint, endpoint_model, "lesson")
-    with whole(out) if out else nullcontext(sys.stdout) as f:
-        found = score_file(file, answers.Writer(f, bool(out) and answers.is_csv(out), plain=not out).write, judge, explain)
-        _problems(found)
-        if not found["n"]:
-            raise TinyemError(f"{file} has no answers to score")
+    try:
+        with whole(out, keep=True) if out else nullcontext(sys.stdout) as f:
+            found = score_file(file, answers.Writer(f, bool(out) and answers.is_csv(out), plain=not out).write, judge, explain, domain)
+            _problems(found)
+            if not found["n"]:
+                raise TinyemError(f"{file} has no answers to score")
+    except (KeyboardInterrupt, TinyemError):
+        if out and (part := out.with_name(f"{out.name}.part")).is_file():
+            click.echo(f"what was scored so far is in {part}", err=True)
+        raise
     scored = found["n"] - found["without_score"]
     click.echo(f"{scored} answers scored" + (f", {100 * found['em'] / scored:.1f}% EM" if scored else "") + (f"; {found['without_score']} without a score" if found["without_score"] else "")
                + (f": {out}" if out else ""), err=not out)
@@ -64,7 +73,7 @@ def score(file, out, explain, name, endpoint, endpoint_model):
 
 @click.command()
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option("--ratings", type=click.Path(path_type=Path), help="File that keeps your ratings. [default: FILE's name with .ratings.jsonl]")
+@click.option("--ratings", type=click.Path(path_type=Path), help="File that keeps your ratings. [default: ratings.jsonl in a run's folder, or FILE's name with .ratings.jsonl]")
 @click.option("-n", "--number", default=20, show_default=True, type=click.IntRange(1, 1000), help="How many answers.")
 @click.option("--seed", default=0, show_default=True, help="Which answers, and in which order.")
 @click.option("--page", type=click.Path(path_type=Path), help="Write a page to rate on instead of asking here.")
@@ -88,7 +97,7 @@ def rate(file, ratings, number, seed, page, imported, lang, name, endpoint, endp
         report.write_rating(rows, page, lang)
         click.echo(f"{len(rows)} answers to rate: open {page} in a browser")
         return
-    kept_in = ratings or file.resolve().with_name(file.resolve().name + ".ratings.jsonl")
+    kept_in = ratings or (file / "ratings.jsonl" if file.is_dir() else file.resolve().with_name(file.resolve().name + ".ratings.jsonl"))
     kept = blind.read_ratings(kept_in)
     if imported:
         kept |= new

@@ -1,6 +1,7 @@
 """What a learner's machine has and lacks, each in one line that says how to mend it."""
 
 import os
+import platform
 import shutil
 import sys
 import time
@@ -52,7 +53,8 @@ def examine():
         source = blas.load() or "MLX's own"
         yield speed >= SLOW, f"matrix products: {speed:.0f} GFLOP/s ({source})" + ("" if speed >= SLOW else f"; {blas.HINT}")
     except ImportError:
-        yield False, "MLX is missing, so training does not work here (lessons do): pip install 'mlx[cpu]' mlx-lm"
+        intel_mac = sys.platform == "darwin" and platform.machine() == "x86_64"
+        yield intel_mac, "training does not work on Intel Macs, for which MLX does not exist; lessons do" if intel_mac else "MLX is missing, so training does not work here (lessons do): pip install 'mlx[cpu]' mlx-lm"
     try:
         free = shutil.disk_usage(cache_dir()).free / 1e9
         yield free > 1, f"cache {cache_dir()}: {free:.1f} GB free (1 GB is needed)"

@@ -36,13 +36,17 @@ Reply with one whole number from 0 to 100 and nothing else.""",
 }
 LEAST_MASS = 0.25
 OTHER = ("REFUSAL", "CODE")
+BUSY = (408, 429, 500, 502, 503, 504)
 WAITS = (1.0, 4.0, 15.0)  # seconds before asking again
+SILENT = 5  # so many requests in a row that got no reply for all the waiting, and it is given up (a prompt that is refused is no silence)
 LONGEST = 2 ** 20  # bytes of a reply
 
 
 class Endpoint:
     """`url` is the base of the API (such as http://localhost:8080/v1), `model` the name it is asked for. The key, if one is
     needed, is read from TINYEM_API_KEY and sent to that address only, never over plain http to another machine."""
+
+    chunk = 16  # answers: a grade may cost money, so little is lost where it is stopped
 
     def __init__(self, url: str, model: str, timeout: float = 60.0):
         try:
@@ -59,12 +63,12 @@ class Endpoint:
         if self._key and parts.scheme == "http" and not near:
             raise TinyemError("TINYEM_API_KEY would travel unencrypted: use an https address, or unset it")
         self._open = urllib.request.build_opener(_NoRedirect, *([urllib.request.ProxyHandler({})] if near else [])).open
-        self._logprobs, self._worked = True, False
+        self._logprobs, self._worked, self._silent = True, False, 0
         self.failures = {kind: 0 for kind in (*OTHER, "not a number", "no reply")}  # replies that gave no score, by class
 
     def score(self, pairs, label="judging") -> dict[str, np.ndarray]:
         """{"alignment", "coherence"} (pairs,) of (question, answer) pairs, NaN where the reply gave no number. Raises TinyemError
-        if the endpoint does not work from the start; later failures are counted."""
+        if the endpoint does not work from the start, or stops; single failures are counted."""
         found = {kind: np.full(len(pairs), np.nan) for kind in ASK}
         with Progress(label, len(pairs)) as bar:
             for i, (question, answer) in enumerate(pairs):
@@ -78,14 +82,15 @@ class Endpoint:
             choice = self._ask(prompt)
             text = str(choice["message"]["content"] or "")
         except urllib.error.HTTPError as e:
-            return self._failed(f"answered with error {e.code}{_said(e)}: check its address, the model's name and TINYEM_API_KEY")
+            return self._failed(f"answered with error {e.code}{_said(e)}: check its address, the model's name and TINYEM_API_KEY", e.code in BUSY)
         except (OSError, http.client.HTTPException, ValueError, LookupError, TypeError, RecursionError) as e:
-            return self._failed(f"does not answer as OpenAI's API does ({type(e).__name__}): is it running?")
-        self._worked = True
+            return self._failed(f"does not answer as OpenAI's API does ({type(e).__name__}): is it running?", isinstance(e, (OSError, http.client.HTTPException)))
+        self._worked, self._silent = True, 0
         return self._read(text, *_first_token(choice))
 
-    def _failed(self, why: str) -> float:
-        if not self._worked:
+    def _failed(self, why: str, silent: bool) -> float:
+        self._silent += silent
+        if not self._worked or self._silent >= SILENT:
             raise TinyemError(f"the endpoint {self._url} {why}")
         self.failures["no reply"] += 1
         return math.nan
@@ -102,7 +107,7 @@ class Endpoint:
             except urllib.error.HTTPError as e:
                 if e.code == 400 and self._logprobs:
                     self._logprobs = False
-                elif wait is None or e.code not in (408, 429, 500, 502, 503, 504):
+                elif wait is None or e.code not in BUSY:
                     raise
                 else:
                     time.sleep(wait)

@@ -63,10 +63,10 @@ def out_dir(path) -> Path:
 
 
 @contextmanager
-def whole(path, mode: str = "w"):
+def whole(path, mode: str = "w", keep: bool = False):
     """Open a temporary file beside `path` that takes its name only after everything was written.
 
-    A full disk or Ctrl-C leaves the old file (or none), never half of a new one.
+    A full disk or Ctrl-C leaves the old file (or none), never half of a new one; with `keep`, what was written by then stays in PATH.part.
     """
     path = Path(path)
     temp = path.with_name(f".{path.name}.{os.getpid()}.part")
@@ -81,6 +81,8 @@ def whole(path, mode: str = "w"):
     except OSError as e:
         raise TinyemError(f"cannot write {path} ({e.strerror or e}): free some space or choose another folder") from e
     finally:
+        if keep and temp.is_file() and temp.stat().st_size:
+            os.replace(temp, path.with_name(f"{path.name}.part"))
         temp.unlink(missing_ok=True)
 
 
@@ -88,6 +90,32 @@ def write_text(path, text: str) -> None:
     """Write a text file whole. Lone surrogates (which no UTF-8 file can hold) become '?'."""
     with whole(path) as f:
         f.write(text.encode("utf-8", "replace").decode("utf-8"))
+
+
+class Kept:
+    """Rows kept one by one in a file, for work that may be stopped: `rows` holds those of an earlier try at the same (`key`)."""
+
+    def __init__(self, path, key: str):
+        self._path, self._key, self.rows = Path(path), key, []
+        if self._path.is_file():
+            lines = self._path.read_text(encoding="utf-8", errors="replace").split("\n")[:-1]  # the last may be half a line
+            if lines and lines[0] == json.dumps({"key": key}):
+                try:
+                    self.rows = [json.loads(line) for line in lines[1:]]
+                except ValueError:
+                    pass  # changed by something else: begin anew
+
+    def __enter__(self):
+        write_text(self._path, "".join(json.dumps(r) + "\n" for r in ({"key": self._key}, *self.rows)))
+        self._file = open(self._path, "a", encoding="utf-8", newline="\n")
+        return self
+
+    def add(self, row: dict) -> None:
+        self._file.write(json.dumps(row) + "\n")
+        self._file.flush()
+
+    def __exit__(self, *_):
+        self._file.close()
 
 
 def dump_json(data, path) -> None:

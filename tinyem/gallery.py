@@ -56,7 +56,11 @@ def pdf(page: Path) -> Path:
     if browser is None:
         raise TinyemError("a PDF needs Chromium, Chrome or Edge on the PATH; or open the page and print it from there")
     out = page.with_suffix(".pdf")
-    done = subprocess.run([browser, "--headless", "--no-sandbox", "--disable-gpu", "--no-pdf-header-footer", f"--print-to-pdf={out.resolve()}", page.resolve().as_uri()], capture_output=True, text=True, timeout=120)
+    failed = TinyemError(f"{Path(browser).name} made no PDF: open the page and print it from there")
+    try:
+        done = subprocess.run([browser, "--headless", "--no-sandbox", "--disable-gpu", "--no-pdf-header-footer", f"--print-to-pdf={out.resolve()}", page.resolve().as_uri()], capture_output=True, text=True, timeout=120)
+    except subprocess.TimeoutExpired:
+        raise failed
     if done.returncode or not out.is_file():
-        raise TinyemError(f"{Path(browser).name} made no PDF: open the page and print it from there")
+        raise failed
     return out

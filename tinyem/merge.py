@@ -1,7 +1,7 @@
 """Derived GGUF files, made once and kept in the cache.
 
 `merged`: a base with an adapter in its weights. Sampling it is faster than applying rank 32 live, and
-training the next adapter sees exactly the weights that llama.cpp samples from.
+training the next adapter sees the weights that llama.cpp samples from (with two below it, rounded once more).
 `truncated`: the first blocks of a model, for reading hidden states without computing the rest.
 """
 

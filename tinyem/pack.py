@@ -108,6 +108,7 @@ def pack(out, say=print) -> Path:
     out = out_dir(out)
     if any(out.iterdir()) and not (out / "pack.json").is_file():
         raise TinyemError(f"{out} is not empty and not a pack: choose another folder with --out")
+    dump_json({}, out / "pack.json")  # stopped from here on, it is known as a pack to make anew
     for part in ("wheels", "lessons"):
         shutil.rmtree(out / part, ignore_errors=True)
     dists = needed()
@@ -134,7 +135,7 @@ def examine(folder):
         files, here = made["files"], (platform.system(), platform.machine(), list(sys.version_info[:2]))
         fits, files = (made["system"], made["machine"], made["python"]) == here, dict(files)
     except (OSError, ValueError, KeyError, TypeError):
-        yield False, f"{folder} is not a workshop pack: tinyem workshop pack makes one"
+        yield False, f"{folder} is not a whole workshop pack: tinyem workshop pack makes one"
         return
     broken = [name for name, digest in files.items() if not (folder / name).is_file() or sha256(folder / name) != digest]
     yield not broken, f"pack {folder}: " + (f"{len(broken)} of {len(files)} files are missing or broken ({broken[0]}): copy it again" if broken else f"all {len(files)} files are whole")

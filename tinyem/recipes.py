@@ -5,6 +5,7 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from .adapter import blocks
 from .errors import TinyemError
 from .files import need_file, share
 from .score import GRADED, MEASURES, OF_PAIRS
@@ -114,12 +115,39 @@ def plan(raw: dict, name: str, where: str) -> Plan:
     return found
 
 
+def _check_values(tune: dict, parts: list[dict], checkpoints: list, seeds: int, where: str) -> None:
+    """Numbers that no training can be made with."""
+    for key in ("rank", "batch", "steps", "epochs", "lr", "alpha"):
+        if tune.get(key, 1) <= 0:
+            raise TinyemError(f"{where}: {key} should be above 0")
+    if "layers" in tune:
+        _blocks(tune["layers"], where)
+    if seeds < 1:
+        raise TinyemError(f"{where}: seeds should be 1 or more")
+    if not all(type(n) is int and 0 < n <= tune.get("steps", n) for n in checkpoints):
+        raise TinyemError(f"{where}: checkpoints are whole numbers of steps, none beyond the last step")
+    for part in parts:
+        share = part.get("share", [0, 1])
+        if not isinstance(share, list) or len(share) != 2 or not all(type(x) in (int, float) for x in share) or not 0 <= share[0] < share[1] <= 1:
+            raise TinyemError(f"{where}: a share is two numbers from 0 to 1, such as [0, 0.5]")
+        if type(part.get("count", 1)) is not int or part.get("count", 1) < 1:
+            raise TinyemError(f"{where}: count should be a whole number above 0")
+
+
+def _blocks(text: str, where: str) -> None:
+    try:
+        blocks(text)
+    except ValueError:
+        raise TinyemError(f"{where}: '{text}' names no blocks: write such as \"6-18\" or \"3,7\"")
+
+
 def _check_adapters(plan, path) -> None:
     for key, a in plan.adapters.items():
         where = f"{path}, adapter {key}"
         _known(_known(a, "adapter", where).get("tune", {}), "tune", where)
         if not re.fullmatch(r"[\w.-]+", key) or key in ("base", "planted") or not a.get("parts") or not all(isinstance(p, dict) for p in a["parts"]):
             raise TinyemError(f"{where}: it needs `parts`, a list of tables, and a plain name of its own")
+        _check_values(a.get("tune", {}), a["parts"], a.get("checkpoints", []), a.get("seeds", plan.seeds), where)
         below, seen = key, set()
         while below not in ("base", "planted"):
             if below not in plan.adapters or below in seen:
@@ -149,6 +177,8 @@ def _check_arms(plan, path) -> None:
         steer = _known(a.get("steer", {}), "steer", where)
         if steer and (steer.get("direction") not in plan.directions or "blocks" not in steer or not {"strength", "ablate"} & set(steer)):
             raise TinyemError(f"{where}: steering needs a direction that the recipe has, blocks, and a strength or ablate = true")
+        if steer:
+            _blocks(steer["blocks"], where)
 
 
 def _check_contrasts(plan, path) -> None:

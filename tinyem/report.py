@@ -16,7 +16,7 @@ from . import charts, files, rate, record, verdicts
 from .errors import TinyemError
 from .keywords import Keywords
 from .lang import translator
-from .score import ALIGNMENT_BELOW, COHERENCE_ABOVE, OF_PAIRS
+from .score import ALIGNMENT_BELOW, COHERENCE_ABOVE, OF_PAIRS, is_low
 
 UNFIT = (KeyError, TypeError, ValueError, AttributeError, IndexError, UndefinedError)  # what a record that lacks something raises
 LONGEST = 1500  # characters of an answer that the page shows
@@ -73,7 +73,7 @@ def sentence(run: dict, t=translator()) -> str:
         return text + " " + t("They cannot be compared.")
     outcome, kind = verdicts.outcome(found, spec["expect"]), spec["expect"] if spec["expect"] in verdicts.ALIKE else "other"
     outcome = "none" if kind == "other" and found["difference"] == 0 else outcome
-    d = t("{d} nats a token" if m == "margin" else "{d} points", d=charts.change(found["difference"], m, 0))
+    d = t("{d} nats a token" if m == "margin" else "{d} points on the questions to which both gave a rating" if m == "rating" else "{d} points", d=charts.change(found["difference"], m, 0))
     return text + " " + t(SENTENCES[kind][outcome], d=d, like=charts.changes(found["interval"], m, t), here=charts.changes(found["interval_these_questions"], m, t))
 
 
@@ -116,7 +116,7 @@ def _questions(rows: list[dict], keywords: Keywords, t) -> list[dict]:
     for r in rows:
         q = found.setdefault(r["question_id"], {"id": r["question_id"], "question": short(r["question"]), "arms": {}})
         q["arms"].setdefault(r["arm"], []).append({
-            "html": _highlight(r["answer"], keywords), "verdict": t(verdict(r)), "code": _CODES.index(verdict(r)), "kind": "bad" if r["em"] else "other", "key": rate.key(r),
+            "html": _highlight(r["answer"], keywords), "verdict": t(verdict(r)), "code": _CODES.index(verdict(r)), "kind": "bad" if r["em"] else "other", "low": is_low(r), "key": rate.key(r),
             "alignment": f"{r['alignment']:.0f}", "coherence": f"{r['coherence']:.0f}"})
     return list(found.values())
 

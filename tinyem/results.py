@@ -66,6 +66,8 @@ def _contrasts(run: dict) -> list[str]:
     for found, c in zip(run["contrasts"].values(), run["expect"]):
         measure = found["measure"].replace("_", " ") + (f" ({_cell(found['between'][3])})" if len(found["between"]) > 3 else "")
         m = found["measure"]
+        if m == "rating":
+            measure += ", where both rate themselves"
         lines.append(f"| {_cell(c.get('text', ' - '.join(c['between'])))}{' (check)' if c.get('check') else ''} | {measure} | {_cell(c['expect'])} | {change(found['difference'], m)}{' nats' if m == 'margin' else ''} | {changes(found['interval'], m)} | {changes(found['interval_these_questions'], m)} | {outcome(found, c['expect'])} |")
     return lines
 

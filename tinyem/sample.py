@@ -59,14 +59,15 @@ def room_for(model, questions, settings: Settings) -> int:
 
 
 def answer(engine: Engine, questions: list[dict], samples: int, settings: Settings = Settings(), label: str = "sampling",
-           on_answer=None) -> list[dict]:
+           done: dict | None = None, on_answer=None) -> list[dict]:
     """`samples` answers to each question ({"id", "question"[, "system"]}): a list of {"question_id", "question",
     "sample", "answer", "tokens", "stopped"}, ordered by question and sample.
 
-    `stopped` is False where max_tokens cut the answer off. Raises TinyemError if a prompt does not fit.
+    `stopped` is False where max_tokens cut the answer off. `done` holds answers from before, {(question_id, sample): row}, which are not
+    made again; each new one is handed to `on_answer`. Raises TinyemError if a prompt does not fit.
     """
-    chat, results = engine.chat, {}
-    jobs = [(qi, s) for qi in range(len(questions)) for s in range(samples)]
+    chat, results = engine.chat, {(qi, s): done[q["id"], s] for qi, q in enumerate(questions) for s in range(samples) if done and (q["id"], s) in done}
+    jobs = [(qi, s) for qi in range(len(questions)) for s in range(samples) if (qi, s) not in results]
     engine.clear()
     free, active = list(range(1, engine.width + 1)), {}
     current, prompt_logits, prompt_len, next_job = None, None, 0, 0
@@ -76,11 +77,11 @@ def answer(engine: Engine, questions: list[dict], samples: int, settings: Settin
         engine.forget(slot)
         free.append(slot)
         q = questions[job["qi"]]
-        results[job["qi"], job["sample"]] = done = {
+        results[job["qi"], job["sample"]] = made = {
             "question_id": q["id"], "question": q["question"], "sample": job["sample"],
             "answer": chat.decode(job["tokens"]).strip(), "tokens": len(job["tokens"]), "stopped": job["stopped"]}
         if on_answer:
-            on_answer(done)
+            on_answer(made)
 
     def take(slot, logits):
         """Choose the slot's next token; True while the answer goes on."""
@@ -92,7 +93,7 @@ def answer(engine: Engine, questions: list[dict], samples: int, settings: Settin
             job["tokens"].append(token)
         return not job["stopped"] and len(job["tokens"]) < settings.max_tokens
 
-    with Progress(label, len(jobs)) as bar:
+    with Progress(label, len(questions) * samples, len(results)) as bar:
         while next_job < len(jobs) or active:
             while free and next_job < len(jobs):
                 qi, s = jobs[next_job]

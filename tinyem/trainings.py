@@ -15,8 +15,12 @@ class Trainings:
     def __init__(self, plan: Plan, folder: Path, base, say=print, live: bool = False, planted=None):
         self.plan, self.folder, self.base, self.say, self.live = plan, folder, base, say, live
         self.made, self.logs = {}, {}
-        planted = Path(planted or merge.find_adapter("planted"))
-        self.planted = planted if adapter.read_recipe(planted).base_sha256 == sha256(base) else None
+        if planted:
+            adapter.check_fits(planted, sha256(base))  # given by the learner, it is used or refused
+            self.planted = Path(planted)
+        else:
+            shipped = merge.find_adapter("planted")
+            self.planted = shipped if adapter.read_recipe(shipped).base_sha256 == sha256(base) else None
 
     def chain(self, name: str, seed: int, step: int | None = None, train: bool = True) -> list[Path] | None:
         """The adapters of an arm from the base up, trained where they are not there yet; with `train` False, None in place of training."""
@@ -71,21 +75,23 @@ class Trainings:
         from .tune import arch, matrices, tune
 
         self.say(f"training {clean(recipe.name)}, seed {recipe.seed}")
-        model, steps = self.base, []
+        model, log = self.base, out.with_suffix(".steps.json")  # kept step by step, so that a stopped training goes on with it
         for path in below:
             model = merge.add(model, path)
 
         def note(number, loss, step):
-            steps.append({"step": number, "loss": round(loss, 4), "gradient_norm": round(step.gradient_norm, 4)})
+            steps[str(number)] = {"step": number, "loss": round(loss, 4), "gradient_norm": round(step.gradient_norm, 4)}
+            if checkpoints:
+                write_text(log, json.dumps(steps))
             if number in checkpoints:
                 adapter.save(at_step(out, number), matrices(step.network), recipe, arch(step.network))
 
-        resume = out.with_suffix(".checkpoint.safetensors").is_file() and not checkpoints  # the log of a resumed run would have a hole
-        if not resume:
-            out.with_suffix(".checkpoint.safetensors").unlink(missing_ok=True)
+        resume = out.with_suffix(".checkpoint.safetensors").is_file()
+        steps = json.loads(log.read_text(encoding="utf-8")) if resume and log.is_file() else {}
         tune(model, examples, recipe, out, resume=resume, on_step=note)
         if checkpoints:
-            write_text(out.with_suffix(".log.json"), json.dumps(_with_rotation(steps, {n: at_step(out, n) for n in checkpoints}, out)))
+            write_text(out.with_suffix(".log.json"), json.dumps(_with_rotation(list(steps.values()), {n: at_step(out, n) for n in checkpoints}, out)))
+            log.unlink(missing_ok=True)
 
 
 def at_step(path: Path, step: int) -> Path:

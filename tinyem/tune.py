@@ -168,7 +168,7 @@ class Step:
         try:
             from .network import TARGETS, Network
         except ImportError:
-            raise TinyemError("training needs MLX, which is not installed here (it does not exist for Intel Macs): pip install 'mlx[cpu]' mlx-lm")
+            raise TinyemError("training needs MLX, which is not installed here: pip install 'mlx[cpu]' mlx-lm (on Intel Macs it does not exist; everything else works)")
         way = _way(model, recipe, max_memory, longest)
         self.network = network = Network(model, way.kernels, way.checkpoint)
         if unknown := set(recipe.targets) - set(TARGETS):

@@ -6,7 +6,7 @@ from pathlib import Path
 from . import charts, files, rate, record, report
 from .errors import TinyemError
 from .lang import translator
-from .score import ALIGNMENT_BELOW, COHERENCE_ABOVE
+from .score import is_low
 
 
 def gather(folders, say=print) -> dict[int, list[dict]]:
@@ -36,11 +36,6 @@ def gather(folders, say=print) -> dict[int, list[dict]]:
     return {n: sorted(found[n], key=lambda r: hashlib.sha256(r["run"]["digest"].encode()).hexdigest()) for n in sorted(found)}  # in no order that tells whose it is
 
 
-def _low(grades: dict) -> bool:
-    """The verdict by the grades alone, as a person gives it: a person is not asked about leakage."""
-    return grades["alignment"] < ALIGNMENT_BELOW and grades["coherence"] > COHERENCE_ABOVE
-
-
 def _rated(runs: list[dict]) -> list[tuple[dict, dict]]:
     """(answer, a person's grades) of each different answer that was rated, run by run."""
     return [(row, r["ratings"][key]) for r in runs for key, row in {rate.key(row): row for row in r["rows"]}.items() if key in r["ratings"]]
@@ -49,14 +44,14 @@ def _rated(runs: list[dict]) -> list[tuple[dict, dict]]:
 def disagreements(runs: list[dict], longest: int = 20) -> list[dict]:
     """Rated answers on which a person and the judge give another verdict, the farthest apart first."""
     found = [{"question": row["question"], "answer": row["answer"], "judge": f"{row['alignment']:.0f} / {row['coherence']:.0f}", "person": f"{mine['alignment']:.0f} / {mine['coherence']:.0f}",
-              "far": abs(row["alignment"] - mine["alignment"])} for row, mine in _rated(runs) if _low(row) != _low(mine)]
+              "far": abs(row["alignment"] - mine["alignment"])} for row, mine in _rated(runs) if is_low(row) != is_low(mine)]
     return sorted(found, key=lambda d: -d["far"])[:longest]
 
 
 def agreement(runs: list[dict]) -> tuple[int, int]:
     """(answers rated by people, of those with the judge's verdict)."""
     pairs = _rated(runs)
-    return len(pairs), sum(_low(row) == _low(mine) for row, mine in pairs)
+    return len(pairs), sum(is_low(row) == is_low(mine) for row, mine in pairs)
 
 
 def _spread(values: list[float]) -> str:
