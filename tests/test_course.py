@@ -45,6 +45,7 @@ def wrong_solutions():
 
 
 @pytest.mark.parametrize("entry, wrong", list(wrong_solutions()))
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")  # a wrong solution may take the mean of nothing
 def test_wrong_solution_is_refused_for_the_right_reason(entry, wrong, tmp_path):
     text = (entry.folder / "solution.py").read_text(encoding="utf-8")
     assert text.count(wrong["old"]) == 1, "the change must fit one place"
