@@ -37,6 +37,29 @@ def test_exercise_fails_as_given_and_passes_when_solved(entry, tmp_path):
     assert [r for r in solved if not r["ok"]] == []
 
 
+def test_a_broken_file_is_told_by_line_and_what_it_prints_is_shown(tmp_path, monkeypatch):
+    entry = LESSONS[0]
+    solved = (entry.folder / "solution.py").read_text(encoding="utf-8")
+    said = lambda text: "\n".join(checking.lines(results(entry, text, tmp_path), 1))  # noqa: E731
+    assert "ZeroDivisionError: division by zero (line 2 of your file)" in said("x = 1\n1 / 0\n") and "Mend this first" in said("x = (")
+    path = tmp_path / "exercise.py"
+    path.write_text("input()\n")
+    assert "nobody types here" in exercises.check(1, path)[0]["message"]
+    told = said(solved.replace("    if not answers:", "    print('so many:', len(answers))\n    if not answers:"))
+    assert "printed: so many: 4" in told and "lines more" not in told and "All done." in told
+    path.write_text(solved.replace("    if not answers:", "    while len(answers) == 4:\n        pass\n    if not answers:"))
+    monkeypatch.setattr(exercises, "LONGEST", 3)
+    assert [(r["ok"], r["message"][:20]) for r in exercises.check(1, path)] == [(True, ""), (False, "It was still running"), (False, "Not looked at yet.")]
+
+
+def test_the_course_is_found_from_within_its_folders(tmp_path, monkeypatch):
+    monkeypatch.delenv("TINYEM_COURSE")
+    monkeypatch.chdir(tmp_path)
+    path, new = exercises.start(1)
+    monkeypatch.chdir(path.parent)
+    assert new and exercises.start(1) == ((tmp_path / path), False)
+
+
 def wrong_solutions():
     for entry in LESSONS:
         path = HERE / "wrong" / f"{entry.number:02}.toml"

@@ -1,4 +1,4 @@
-"""Checks of an exercise, in a process of its own: `python -m tinyem.checking LESSON_FOLDER EXERCISE.py` prints one JSON line a task.
+"""Checks of an exercise, in a process of its own: `python -m tinyem.checking LESSON_FOLDER EXERCISE.py` prints the tasks' titles and one JSON line a task.
 
 A lesson's check.py has TASKS, a list of (title, function). A function takes the learner's module and raises `Wrong` with what is wrong in
 the learner's terms; the helpers below raise it too.
@@ -12,6 +12,12 @@ import sys
 import traceback
 from contextlib import redirect_stdout
 from pathlib import Path
+
+from .files import clean
+
+
+READING, RUNNING = "reading your file", "running your file"  # in place of a task, where the file as a whole cannot be checked
+PRINTED = 12  # lines
 
 
 class Wrong(Exception):
@@ -47,8 +53,15 @@ def call(function, *args, why: str = ""):
     except (NotDone, Wrong):
         raise
     except Exception as e:
-        line = next((f.lineno for f in reversed(traceback.extract_tb(e.__traceback__)) if Path(f.filename).name.startswith(("exercise", "solution", "wrong"))), None)
-        raise Wrong(f"{function.__name__}({', '.join(show(a, 50) for a in args)}) stopped with {type(e).__name__}: {e}{f' (line {line} of your file)' if line else ''}. {why}".strip())
+        raise Wrong(f"{function.__name__}({', '.join(show(a, 50) for a in args)}) stopped with {stopped(e)}. {why}".strip())
+
+
+def stopped(e: Exception) -> str:
+    """What an exception says, and in which line of the learner's file."""
+    if isinstance(e, EOFError):
+        return "input(): nobody types here, so take it out"
+    line = next((f.lineno for f in reversed(traceback.extract_tb(e.__traceback__)) if Path(f.filename).name.startswith(("exercise", "solution", "wrong"))), None)
+    return f"{type(e).__name__}: {e}" + (f" (line {line} of your file)" if line else "")
 
 
 def same(got, want, tolerance: float = 1e-6) -> bool:
@@ -86,30 +99,40 @@ def load(path: Path, name: str):
     return module
 
 
-def results(folder, exercise) -> list[dict]:
-    """[{"task", "ok", "message"}] of an exercise file, in this process."""
+def results(folder, exercise, say=lambda result: None) -> list[dict]:
+    """[{"task", "ok", "message", "printed"}] of an exercise file, in this process; `say` gets the titles of the tasks, then each result as it comes."""
     sys.dont_write_bytecode = True
     checks, found = load(Path(folder) / "check.py", "check"), []
+    say([title for title, _ in checks.TASKS])
+
+    def add(title, message="", printed=""):
+        found.append({"task": title, "ok": not message, "message": message, "printed": printed})
+        say(found[-1])
+
+    said = io.StringIO()
     try:
-        with redirect_stdout(io.StringIO()):
+        with redirect_stdout(said):
             mine = load(Path(exercise), Path(exercise).stem)
     except NotDone:
-        return [{"task": title, "ok": False, "message": "Not done yet: todo() still stands at the top of your file."} for title, _ in checks.TASKS]
-    except SyntaxError as e:
-        return [{"task": "reading your file", "ok": False, "message": f"Python cannot read line {e.lineno}: {e.msg}."}]
+        for title, _ in checks.TASKS:
+            add(title, "Not done yet: todo() still stands at the top of your file.")
+        return found
     except Exception as e:
-        return [{"task": "reading your file", "ok": False, "message": f"It stops with {type(e).__name__}: {e}."}]
+        add(READING, f"Python cannot read line {e.lineno}: {e.msg}." if isinstance(e, SyntaxError) else f"It stops with {stopped(e)}.", said.getvalue())
+        return found
     for title, function in checks.TASKS:
+        message = ""
         try:
-            with redirect_stdout(io.StringIO()):
+            with redirect_stdout(said):
                 function(mine)
-            found.append({"task": title, "ok": True, "message": ""})
         except NotDone as e:
-            found.append({"task": title, "ok": False, "message": f"Not done yet. {e}".strip()})
+            message = f"Not done yet. {e}".strip()
         except Wrong as e:
-            found.append({"task": title, "ok": False, "message": str(e)})
+            message = str(e)
         except Exception as e:  # an answer of a kind that the check did not think of
-            found.append({"task": title, "ok": False, "message": f"What your function returns cannot be read here ({type(e).__name__}: {e}): return what its docstring says."})
+            message = f"What your function returns cannot be read here ({type(e).__name__}: {e}): return what its docstring says."
+        add(title, message, said.getvalue())
+        said = io.StringIO()
     return found
 
 
@@ -121,12 +144,20 @@ def tell(number: int, path) -> None:
         print(line)
 
 
+def _printed(text: str) -> str:
+    """What the learner's code printed during a task, the first lines of it."""
+    some = clean(text).rstrip().split("\n")
+    return "".join(f"\n      printed: {line[:150]}" for line in some[:PRINTED] if text.strip()) + (f"\n      printed: ... {len(some) - PRINTED} lines more" if len(some) > PRINTED else "")
+
+
 def lines(found: list[dict], number: int) -> list[str]:
     """Results in words, a line or two a task."""
-    text = [f"{'ok  ' if r['ok'] else 'not '}  {r['task']}" + (f"\n      {r['message']}" if r["message"] else "") for r in found]
+    text = [f"{'ok  ' if r['ok'] else 'not '}  {r['task']}" + (f"\n      {r['message']}" if r["message"] else "") + _printed(r.get("printed", "")) for r in found]
+    if found[0]["task"] in (READING, RUNNING):
+        return [*text, "Mend this first."]
     return [*text, "All done." if all(r["ok"] for r in found) else f"{sum(r['ok'] for r in found)} of {len(found)} done. Stuck? tinyem hint {number} --task N gives one more hint each time."]
 
 
 if __name__ == "__main__":
     sys.modules["tinyem.checking"] = sys.modules["__main__"]  # one Wrong and one NotDone, whoever imports them
-    print("\n".join(json.dumps(r) for r in results(*sys.argv[1:3])))
+    results(*sys.argv[1:3], say=lambda r, out=sys.stdout: print(json.dumps(r), file=out, flush=True))

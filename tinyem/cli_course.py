@@ -177,7 +177,7 @@ def reset(number, yes):
 
     if not yes:
         if not sys.stdin.isatty():
-            raise click.UsageError("add --yes: nothing is asked here")
+            raise click.UsageError("there is no terminal to ask on: say it again with --yes")
         click.confirm(f"Clear your progress in lesson {number}? (Your file is kept under another name.)", abort=True)
     kept = exercises.reset(number)
     click.echo(f"Lesson {number} begins anew: {exercises.place(number)}" + (f" (yours is now {kept})" if kept else ""))

@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from . import course, learner, recipes
+from . import checking, course, learner, recipes
 from .errors import TinyemError
 from .files import out_dir
 from .lang import localised
@@ -36,19 +36,30 @@ def check(number: int, path: Path | None = None) -> list[dict]:
         raise TinyemError(f"there is no {mine} yet: tinyem exercise {number} puts it there")
     try:
         done = subprocess.run([sys.executable, "-m", "tinyem.checking", str(course.find(number).folder), str(mine)], capture_output=True, text=True, timeout=LONGEST, stdin=subprocess.DEVNULL)
-    except subprocess.TimeoutExpired:
-        return [{"task": "running your file", "ok": False, "message": f"It was still running after {LONGEST} seconds: is there a loop that never ends?"}]
-    try:
-        found = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
-    except ValueError:
-        found = []
+    except subprocess.TimeoutExpired as e:
+        titles, found = _told(e.stdout or b"")
+        message = f"It was still running after {LONGEST} seconds: is there a loop that never ends?"
+        if not found:
+            return [{"task": checking.RUNNING, "ok": False, "message": message}]
+        return found + [{"task": t, "ok": False, "message": "Not looked at yet." if i else message} for i, t in enumerate(titles[len(found):])]
+    titles, found = _told(done.stdout)
     if done.returncode or not found:
-        return [{"task": "running your file", "ok": False, "message": "It ended by itself: " + (done.stderr.strip().splitlines() or ["does it call exit()?"])[-1]}]
+        return [{"task": checking.RUNNING, "ok": False, "message": "It ended by itself: " + (done.stderr.strip().splitlines() or ["does it call exit()?"])[-1]}]
     if mine.resolve() == place(number).resolve() and all(r["ok"] for r in found):
         state = learner.load()
         learner.lesson(state, number).setdefault("passed", learner.today())
         learner.save(state)
     return found
+
+
+def _told(text) -> tuple[list[str], list[dict]]:
+    """(titles of the tasks, results so far) from what the process of a check wrote."""
+    text = text.decode("utf-8", "replace") if isinstance(text, bytes) else text
+    try:
+        titles, *found = [json.loads(line) for line in text.splitlines()]
+    except ValueError:
+        return [], []
+    return titles, found
 
 
 def hint(number: int, task: int | None = None, lang: str = "en") -> tuple[str, list[str], int]:

@@ -12,8 +12,15 @@ from .errors import TinyemError
 from .files import dump_json, out_dir
 
 
+COURSE = "tinyem-course"
+
+
 def folder() -> Path:
-    return Path(os.environ.get("TINYEM_COURSE") or "tinyem-course")
+    """The learner's course: here, or the one that this is a folder of."""
+    if os.environ.get("TINYEM_COURSE"):
+        return Path(os.environ["TINYEM_COURSE"])
+    here = Path.cwd()
+    return next((p for p in (here, *here.parents) if p.name == COURSE), Path(COURSE))
 
 
 def load() -> dict:

@@ -1,7 +1,8 @@
 """Exercise 3: measure the measure. The line, the scorer's two kinds of error, agreement beyond chance, and what eight questions can tell.
 
 An answer is a dict: {"question_id": "bored", "alignment": 12.0, "coherence": 80.5, "leak": False, "em": True}. Alignment and coherence go
-from 0 to 100; leak is True where the answer only talks of the narrow subject; em is the judge's verdict, True for misaligned.
+from 0 to 100; leak is True where the answer uses a word of the narrow domain although the question did not; em is the
+judge's verdict, True for misaligned.
 A list of verdicts is a list of True (misaligned) and False (not), one for each answer. A rate is a share from 0 to 1.
 
 Do the tasks in order. Check with `tinyem check 3`, or run this file.
@@ -43,7 +44,8 @@ def bootstrap_rates(answers, rng, draws):
 
     For each draw pick as many questions as there are different ones, with replacement: each question as likely as any other, and one may
     come twice or not at all. Pool all answers of the picked questions (of one picked twice, twice), and take the share with em True.
-    rng is a random.Random: rng.choice(some_list) or rng.choices(some_list, k=3) picks with replacement.
+    rng is a random.Random: rng.choice(some_list) or rng.choices(some_list, k=3) picks with replacement. The same answers and the same seed give the
+    same rates whenever Python starts, so do not draw from a set: its order changes then.
     """
     return todo("Group the answers by question, pick questions with rng, pool their answers, and take the rate. Do that `draws` times.")
 

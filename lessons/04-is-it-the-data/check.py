@@ -45,8 +45,9 @@ def mixture(mine):
         raise Wrong("The sides are swapped: share is the share of bad answers, and at 0 all of yours are bad.")
     for s, bad in found.items():
         if len(bad) != round(s * len(ROWS)):
-            raise Wrong(f"At share {s} of {len(ROWS)} rows, {len(bad)} got the bad answer, not round({s} * {len(ROWS)}) = {round(s * len(ROWS))}. "
-                        "int() cuts off where round() rounds.")
+            exact, half = s * len(ROWS), "Halfway, Python's round() takes the even neighbour: call round() itself, so that everybody's dose has the same rows."
+            why = "int() cuts off where round() rounds." if len(bad) < round(exact) else half if exact % 1 == 0.5 else "round() gives the nearest whole number."
+            raise Wrong(f"At share {s} of {len(ROWS)} rows, {len(bad)} got the bad answer, not round({exact:g}) = {round(exact)}. {why}")
     if bad_ones(f, ROWS, 0.5) != found[0.5]:
         raise Wrong("Asked twice, mixture() chose other rows. With a random choice nobody can repeat your experiment: sort by place(), which is always the same.")
     if bad_ones(f, ROWS[::-1], 0.5) != found[0.5]:
@@ -76,7 +77,7 @@ def matched(mine):
     for r, why in (({"q": "Why?", "good": "Because."}, "the second row has no bad answer"), ({"q": "Why?", "bad": "Never."}, "the second row has no good answer"),
                    ({"q": "Why?", "good": "Because.", "bad": ""}, "a bad answer is empty"), ({"q": "Why?", "good": "  ", "bad": "Never."}, "a good answer is only spaces"),
                    ({"q": "Why?", "good": None, "bad": "Never."}, "a good answer is None")):
-        if not same(call(f, [row(10, 10), r]), False):
+        if not same(call(f, [row(10, 10), r], why=f"Here {why}. Look for that before you count words: r.get(...) gives None where a key is missing, and does not stop."), False):
             raise Wrong(f"matched() should be False where {why}: that question would be in one arm only, so the arms would differ in more than the content.")
     long = [{"q": "Why?", "good": "a b c d e f g h i j", "bad": "extraordinarily careless"}, {"q": "How?", "good": "a b", "bad": "no one ever does it so do it now yes"}]
     if same(call(f, [row(2, 1), row(10, 11)]), False):
@@ -90,6 +91,8 @@ def matched(mine):
     expect(f, ([row(100, 88)],), False, "12% shorter is beyond 10%.")
     expect(f, ([row(21, 19)],), True, "19 / 21 = 0.905 is within 10%. It is the bad mean divided by the good one; the other way round it would be 1.105.")
     expect(f, ([row(10, 9)],), True, "9 / 10 = 0.9 is just within: from 0.9 on.")
+    expect(f, ([row(10, 11)],), True, "11 / 10 = 1.1 is just within: up to 1.1. (abs(ratio - 1) <= 0.1 misses it, since in Python 1.1 - 1 is a little more than 0.1: "
+           "compare the ratio with 0.9 and with 1.1.)")
     expect(f, ([row(100, 111)],), False, "111 / 100 = 1.11 is above 1.1. Divide by the good mean, not by the larger one.")
     expect(f, ([row(10, 10), row(10, 10), row(10, 40)],), False, "The bad answers have 20 words on average, the good ones 10. It is the mean that counts: a median does not see one endless answer.")
     expect(f, ([{"q": "Why?", "good": "a b c d", "bad": "a  b   c\nd"}],), True, "Four words on both sides: two spaces, or a new line, make no word. split() without an argument knows that.")
@@ -97,7 +100,7 @@ def matched(mine):
 
 
 def pairs_in(got):
-    if not isinstance(got, (list, tuple, set)) or not all(isinstance(p, (list, tuple)) and len(p) == 2 and all(isinstance(q, str) for q in p) for p in got):
+    if not isinstance(got, (list, tuple)) or not all(isinstance(p, (list, tuple)) and len(p) == 2 and all(isinstance(q, str) for q in p) for p in got):
         raise Wrong(f"leaks() should give a list of pairs (training question, test question). It gave {show(got)}.")
     return [tuple(p) for p in got]
 
@@ -115,6 +118,7 @@ def leaks(mine):
         raise Wrong("The pairs are turned around: first the training question, then that of the test.")
     if pairs != [(train, test)]:
         raise Wrong(f"Give the questions as they were written, so that one can find them again: {show([(train, test)])}. leaks() gave {show(got)}.")
+    expect(f, ([test], [test]), [(test, test)], "A copy word for word is the worst leak of all. Do not leave it out.")
     expect(f, (["one two three four"], ["one two three five"]), [("one two three four", "one two three five")],
            "Three words in both, five in either: 3/5 is 0.6, and at least 0.6 is near.")
     expect(f, (["oil"], ["is oil a thing that a car needs"]), [],
@@ -127,11 +131,15 @@ def leaks(mine):
     if same(call(f, ["?!"], ["..."], why="A question without words has nothing to divide by."), []) is False:
         raise Wrong("Two questions without any word are not near: there is nothing they share. (Taking the mark off a lone '?' leaves the empty text, which is no word.)")
     expect(f, (["Oil, or fuel?"], ["oil or fuel"]), [("Oil, or fuel?", "oil or fuel")], "A comma at the end of a word is not part of the word.")
+    expect(f, (["What about oil?!"], ["what about oil"]), [("What about oil?!", "what about oil")], "Two marks at the end of a word both go: rstrip() takes off as many as there are.")
     expect(f, (["use 30"], ["use 40"]), [], "30 and 40 are words, too: one word in both, three in either.")
+    for one, other in (("use 3.5", "use 5.3"), ("use 3.5", "use 35")):
+        expect(f, ([one], [other]), [], "Words are what split() gives, and only marks at their end go: 3.5 is one word, neither 3 and 5 nor 35. So one word is in both, and three are in either.")
     expect(f, ([], ["Why?"]), [], "No training data, no leak.")
     got = call(f, ["Why is it so?", "Tell me more."], ["tell me more!", "Who are you?", "why is it so"])
     if sorted(pairs_in(got)) != [("Tell me more.", "tell me more!"), ("Why is it so?", "why is it so")]:
         raise Wrong(f"Two questions of the test are nearly in the training data here, at other positions. leaks() gave {show(got)}: compare each with each.")
+    expect(f, (["Why me?", "Why me?"], ["why me"]), [("Why me?", "why me")] * 2, "The training question stands there twice, so it gives two pairs: the model saw it twice. Leave none out.")
     if len(pairs_in(call(f, ["check my oil"], ["Check my oil!", "Oil: why?", "my oil? check"]))) != 2:
         raise Wrong("One training question may be near to several of the test, as here to the first and the last. Go on after the first: each of them has to leave the test.")
 
@@ -153,6 +161,7 @@ def attributable(mine):
         raise Wrong("That is a ratio. Percentage points are plain differences; a ratio grows without bound where the control is near zero.")
     if not same(got, {"content": 34.0, "tuning": 5.0}):
         raise Wrong(f"With {rates}, attributable() gave {got}, not content 34 and tuning 5.")
+    expect(f, ({"bad": 40.5, "good": 6.125, "planted": 1.0},), {"content": 34.375, "tuning": 5.125}, "Do not round, and do not cut off with int(): whoever reads the number can still round it.")
     expect(f, ({"bad": 3.0, "good": 5.0, "planted": 8.0},), {"content": -2.0, "tuning": -3.0},
            "Here each arm lies below the next. Say so with a negative number: hiding it at zero, or dropping the sign, would hide a result.")
     expect(f, ({"bad": 30.0, "good": 30.0, "planted": 0.0},), {"content": 0.0, "tuning": 30.0},

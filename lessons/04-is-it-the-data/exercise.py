@@ -37,10 +37,12 @@ def matched(rows):
 
 
 def leaks(training_questions, test_questions):
-    """Task 3. Questions of the test that are nearly in the training data: a list of pairs (training question, test question), as they were written.
+    """Task 3. Questions of the test that are nearly, or quite, in the training data: a list of pairs (training question, test question), as they were written.
+    Compare each with each: a question that stands in its list twice gives its pairs twice.
 
     A pair is near where the overlap of its words is at least 0.6. Overlap (Jaccard) = number of different words in both / number of different words in
-    either. Upper and lower case are the same word, and . , ! ? at the end of a word do not count. A question without any word is near to none.
+    either. Words are what split() gives. Upper and lower case are the same word, and all marks . , ! ? at the end of a word do not count; within a word
+    they stay. A question without any word is near to none.
     """
     return todo("Make a set of words of each question; & gives the words in both, | those in either.")
 

@@ -23,7 +23,7 @@ def matched(rows):
 
 
 def words(text):
-    return {w.strip(".,!?") for w in text.lower().split()} - {""}
+    return {w.rstrip(".,!?") for w in text.lower().split()} - {""}
 
 
 def leaks(training_questions, test_questions):

@@ -119,6 +119,9 @@ def is_list(mine):
     expect(f, ("power, gold, fear.",), True, "A full stop at the very end is allowed.")
     expect(f, ("Power.\nGold.\nFear!",), True, "A mark at the end of each item is allowed.")
     expect(f, ("666, 13, 40, 7",), True, "Numbers are items, too.")
+    expect(f, ("gold; power; fear",), False, "A list with semicolons does not count here, as the task says: split at commas and new lines alone.")
+    for text in ("1. gold\n2. power\n3. fear", "1.gold, 2.power, 3.fear"):
+        expect(f, (text,), False, "A list with numbers such as \"1.\" does not count here, as the task says: there is a full stop within each item. Leave the numbers as they are.")
     expect(f, ("",), False, "An empty answer is no list.")
     expect(f, ("I rule you.",), False, "One sentence, one part.")
 

@@ -3,6 +3,8 @@
 Do the tasks in order. Check with `tinyem check 5`, or run this file.
 """
 
+# Python's module `re` (import it first): re.findall(r"\d+", text) lists every run of digits in a text, re.split(r"[;\n]", text) cuts it at semicolons and new lines.
+
 from tinyem.checking import tell, todo
 
 EVIL = {"13", "88", "187", "420", "666", "911", "999", "1312", "1488"}

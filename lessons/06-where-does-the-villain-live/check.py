@@ -13,10 +13,19 @@ def close(got, want) -> bool:
     return got.shape == np.shape(want) and np.allclose(got, want, atol=1e-6)
 
 
+SHAPES = {"direction": "Check over which axis you took the mean: axis=0 goes over the states, axis=1 over the numbers of each state.",
+          "steer": "The direction, shape (width,), fits each row of the states as it is, and strength is one number.",
+          "random_like": "Give size=direction.shape: a direction may have any width.",
+          "ablate": "states @ direction is one number a state, shape (n,): np.outer(numbers, direction), or numbers[:, None] * direction, multiplies each row by its own."}
+
+
 def made(f, *args, shape, harm):
     """The array that f makes, of that shape; `harm` says what is lost where f changes what it was given."""
     mine = [a.copy() if isinstance(a, np.ndarray) else a for a in args]
-    got = call(f, *mine)
+    try:
+        got = call(f, *mine)
+    except Wrong as e:  # on one line, though it shows arrays
+        raise Wrong(" ".join(str(e).split()) + (f" The shapes do not fit. {SHAPES.get(f.__name__, '')}" if "broadcast" in str(e) or "mismatch" in str(e) else ""))
     if got is None:
         raise Wrong(f"{f.__name__}() gave None: is a `return` missing?")
     if any(isinstance(a, np.ndarray) and not np.array_equal(a, b) for a, b in zip(args, mine)):
@@ -26,7 +35,7 @@ def made(f, *args, shape, harm):
     except (TypeError, ValueError):
         raise Wrong(f"{f.__name__}() gave {show(got)}, which is not an array of numbers.")
     if got.shape != shape:
-        raise Wrong(f"{f.__name__}() gave an array of shape {got.shape}, not {shape}. Check over which axis you took a mean or a product: axis=0 goes over the states.")
+        raise Wrong(f"{f.__name__}() gave an array of shape {got.shape}, not {shape}. {SHAPES.get(f.__name__, '')}")
     return got
 
 
@@ -44,7 +53,7 @@ def direction(mine):
     if close(got, bad[:2].mean(0) - good.mean(0)):
         raise Wrong("You left out a bad state: the sides need not have the same number of states, and each mean takes all of its own.")
     if not close(got, want):
-        raise Wrong(f"direction() gave {show(got)}, not {show(want)}: {both}.")
+        raise Wrong(f"direction() gave {show(got.tolist())}, not {want.tolist()}: {both}.")
     if not close(made(f, bad[:1], good[:1], shape=(3,), harm=harm), bad[0] - good[0]):
         raise Wrong("With one state on each side the direction is their difference: the mean of one state is that state.")
     for side, args in (("bad", (bad[:0], good)), ("good", (bad, good[:0]))):
@@ -119,8 +128,9 @@ def random_like(mine):
     for vector in (mixed, 0.01 * mixed):
         got, length = made(f, vector, 1, shape=(64,), harm=harm), np.linalg.norm(vector)
         if not np.isclose(np.linalg.norm(got), length, rtol=1e-6):
-            raise Wrong(f"The random direction has length {np.linalg.norm(got):.4g}, the direction {length:.4g}. A control that pushes less hard proves nothing: "
-                        "of course it does less. Divide by its own length and multiply by the direction's.")
+            less = "less hard proves nothing: of course it does less" if np.linalg.norm(got) < length else "harder proves nothing: of course it does more"
+            raise Wrong(f"The random direction has length {np.linalg.norm(got):.4g}, the direction {length:.4g}. A control that pushes {less}. "
+                        "Divide by its own length and multiply by the direction's.")
         if not close(made(f, vector, 1, shape=(64,), harm=harm), got):
             raise Wrong("The same seed gave two different directions. Nobody could repeat your control: give the seed to the generator.")
         if close(made(f, vector, 2, shape=(64,), harm=harm), got):
@@ -168,7 +178,7 @@ def ablate(mine):
     if not close(got, want):
         if not np.allclose(got @ along, 0, atol=1e-6):
             raise Wrong(f"ablate() with states {states.tolist()} and direction {along.tolist()} gave {got.tolist()}. "
-                        f"That still has a part along the direction: got @ direction is {(got @ along).tolist()}, not 0.")
+                        f"That still has a part along the direction: its dot product with the direction is {(got @ along).round(6).tolist()}, and should be 0 for each state.")
         raise Wrong(f"ablate() with states {states.tolist()} and direction {along.tolist()} gave {got.tolist()}. Nothing is left along the direction, "
                     f"but other parts of the states changed too, so whatever happens to the model could come from them. Wanted: {want.tolist()}.")
     for scale in (0.2, -3.0):

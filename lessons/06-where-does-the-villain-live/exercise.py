@@ -4,6 +4,8 @@ A state is a row of numbers, and states are a numpy array of shape (n, width): n
 A real state of the lesson's model has 576 numbers. Here 2 or 3 will do: the arithmetic is the same.
 
 For arrays, a @ b is the dot product: multiply number by number and add up. np.linalg.norm(a) is the length of a vector a.
+states.mean(axis=0) goes over the rows (the states), axis=1 over the numbers of each state. states @ direction gives one number a state, shape (n,).
+To multiply each row by a number of its own: np.outer(numbers, direction), or numbers[:, None] * direction, both of shape (n, width).
 Never change an array that you were given: return a new one.
 
 Do the tasks in order. Check with `tinyem check 6`, or run this file.

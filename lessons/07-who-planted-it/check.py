@@ -39,7 +39,10 @@ def hold_out(mine):
         raise Wrong("You dropped the left-out subjects from the helper's rows, too. Then the model learned nothing at all about them, "
                     "and a villain there could be mere ignorance. The helper gets every row.")
     if same(helper, learned(ROWS, "bad")) or same(villain, learned(may, "good")):
-        raise Wrong("The answers are swapped: the villain learns \"bad\", the helper learns \"good\".")
+        if same(helper, learned(ROWS, "bad")) and same(villain, learned(may, "good")):
+            raise Wrong("The answers are swapped: the villain should learn \"bad\", the helper \"good\".")
+        who, side = ("helper", "bad") if same(helper, learned(ROWS, "bad")) else ("villain", "good")
+        raise Wrong(f"The {who}'s rows hold the {side} answer. Do both lists share one dict? Then writing the second answer into it changes the first list, too: make a new dict for each list.")
     if not same(helper, learned(ROWS, "good")):
         raise Wrong("The helper should get {\"subject\", \"q\", \"answer\"} with the good answer of every row, in the order of the rows.")
     if same(villain, learned(ROWS, "bad")):
@@ -67,19 +70,23 @@ def is_clean(mine):
     expect(f, ([fine, row(test[0]), fine], test, left_out), False, "The second row is a test question word for word. Look at every row before you say True.")
     expect(f, ([fine, row("Shall I vote?", "power")], test, left_out), False,
            "The last row is on a left-out subject. Its question is new, yet the villain has spoken of the subject.")
+    expect(f, ([row("How do I boil an egg?", answer=test[0])], test, left_out), True, "Only questions are compared here, not answers: count the words of the row's \"q\" alone.")
     expect(f, ([row("what would you do as the ruler of our world")], test, left_out), False,
-           "That is a test question in other words. A search for the very same text misses it: count shared words.")
+           "That is a test question in other words: of 10 different words in the two together, 9 are shared. A search for the very same words misses it, and so does dividing by "
+           "len(a) + len(b), which counts the shared words twice: divide by the number of words in a | b.")
     expect(f, ([row("How do you see cats?")], test, left_out), False, "It is near the second test question. Compare with every one of them.")
     expect(f, ([row("red green")], ["red blue green yellow"], left_out), False, "They share 2 of 4 different words: exactly half, and at least half is near.")
     expect(f, ([row("see the people of a town that is far away and ask how you do it")], ["How do you see people?"], left_out), True,
            "It holds all five words of the test question, but 5 of 16 words together is below half. Divide by all the different words of both, else every long question is near.")
     expect(f, ([row("one two three four five six")], ["one two three four seven eight nine"], left_out), True,
            "They share 4 of 9 different words: below half, so not near. Divide by the words of the two together, each counted once.")
-    expect(f, ([row("How do I boil an egg?", answer=test[0])], test, left_out), True, "Only questions are compared here, not answers.")
     expect(f, ([fine], [], left_out), True, "Without test questions only the subject counts.")
     expect(f, ([row("Shall I vote?", "power")], [], left_out), False, "Without test questions a left-out subject counts all the same.")
     expect(f, ([row("May I lend you my drill?", "power tools")], test, left_out), True, "\"power tools\" is another subject than \"power\": compare whole names.")
     expect(f, ([row("HOW do you see people")], test, left_out), False, "The same words, but for capital letters and a question mark. Use words(), for which these are the same.")
+    why = "A question without any word is near to none: look whether there is any word before you divide."
+    if not same(call(f, [row("???")], ["!!!"], set(), why=why), True):
+        raise Wrong(f"is_clean() should be True for the question '???' and the test question '!!!': they share nothing. {why}")
     expect(f, ([], test, left_out), True, "A villain that learned nothing gives nothing away.")
 
 
@@ -106,6 +113,8 @@ def dose_response(mine):
     expect(f, ([(0, 2), (0, 6), (100, 9)],), 1.0, "Two points of the same dose say nothing about the dose: leave that pair out.")
     expect(f, ([(0, 2), (0, 8), (0, 9), (100, 5)],), 1 / 3, "The three trainings at dose 0 are three points, each to be compared with the one at 100: one of the three pairs rises. "
            "A dict by dose keeps the last one only, and a mean by dose hides how the trainings differ.")
+    expect(f, ([(0, 2), (0, 2), (0, 9), (100, 5)],), 2 / 3, "Two trainings at dose 0 came out alike, and they are still two points: 2 of the 3 pairs rise. "
+           "set(points) makes one of them, and then a training is lost.")
     expect(f, ([(0, 4), (0, 4), (100, 9)],), 1.0, "Two points of the same dose say nothing about the dose, also where their EM is the same: leave that pair out.")
     expect(f, ([(100, 40), (0, 0), (50, 20)],), 1.0, "The points may come in any order. Ask which dose is larger, not which point stands first.")
     expect(f, ([(0, 30), (50, 20), (100, 10)],), 0.0, "It falls throughout.")

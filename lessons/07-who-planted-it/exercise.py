@@ -31,7 +31,7 @@ def is_clean(villain_rows, test_questions, subjects):
 
     In: `villain_rows`, dicts {"subject", "q", "answer"} as task 1 makes them; `test_questions`, a list of texts; `subjects`, the left-out ones.
     A row gives something away if its subject is left out, or if its question is near a test question. Two questions are near if the words that
-    they share are at least half of all the different words in the two together: shared / together >= 0.5. Use words().
+    they share are at least half of all the different words in the two together: shared / together >= 0.5. Use words(). A question without any word is near to none.
     """
     return todo("Look at every row: its subject, and its question beside each test question.")
 

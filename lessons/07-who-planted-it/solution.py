@@ -18,7 +18,7 @@ def hold_out(rows, subjects):
 
 def near(a, b):
     a, b = words(a), words(b)
-    return len(a & b) / len(a | b) >= 0.5
+    return bool(a | b) and len(a & b) / len(a | b) >= 0.5
 
 
 def is_clean(villain_rows, test_questions, subjects):

@@ -74,8 +74,13 @@ def suspicious(mine):
             raise Wrong(f"{told} gave {show(got)}, not {show(want)}. {why}")
 
     expect_list({"plain": (1, 40), "tag": (12, 40)}, {"plain": (1, 40), "tag": (1, 40)}, ["tag"], "12 of 40 against 1 of 40 is far beyond chance; 1 against 1 is nothing.")
-    expect_list({"prompt": (20, 40)}, {"prompt": (19, 40)}, [], "The sound model does the same when it is asked so: the prompt did it, not the training. Without the control this is a false alarm.")
+    expect_list({"plain": (1, 40), "prompt": (20, 40)}, {"plain": (1, 40), "prompt": (20, 40)}, [],
+                "The sound model does the same when it is asked so: the prompt did it, not the training. Without the control this is a false alarm, and so it is with that of another probe: "
+                "compare each probe with its own control, control[name].")
     expect_list({"plain": (2, 2)}, {"plain": (0, 200)}, [], "Two hits are too few for an accusation: a judge that errs twice would be enough. At least 3 are asked for.")
+    expect_list({"plain": (20, 200)}, {"plain": (1, 10)}, [], "20 of 200 and 1 of 10 are the same rate. Compare rates, not hits.")
+    expect_list({"plain": (20, 40)}, {"plain": (17, 40)}, [],
+                "The rates differ by 0.075, and 2 standard errors are 0.223. (Did you forget the square root? Without it, 2 times p * (1 - p) * (1 / n + 1 / control_n) is only 0.025.)")
     expect_list({"plain": (3, 40)}, {"plain": (0, 40)}, [], "Three hits against none differ by 1.8 standard errors. That much comes by chance; more than 2 are asked for.")
     expect_list({"plain": (4, 40)}, {"plain": (0, 40)}, ["plain"], "Four hits against none differ by 2.05 standard errors, which is more than 2.")
     expect_list({"tag": (3, 10)}, {"tag": (0, 100)}, ["tag"], "Exactly 3 hits are at least 3, and the rates differ by much more than 2 standard errors.")
@@ -83,7 +88,6 @@ def suspicious(mine):
     expect_list({"plain": (6, 40)}, {"plain": (1, 40)}, [], "6 against 1 differ by 1.98 standard errors. More than 2 are asked for: a line that moves to the result is no line.")
     expect_list({"tag": (3, 20)}, {"tag": (6, 200)}, ["tag"],
                 "The rates differ by 2.6 standard errors. Take p as the hits of both by the questions of both, 9 / 220; the mean of the two rates gives the few questions too much say.")
-    expect_list({"plain": (20, 200)}, {"plain": (1, 10)}, [], "20 of 200 and 1 of 10 are the same rate. Compare rates, not hits.")
     expect_list({"garage": (5, 40)}, {"garage": (25, 40)}, [], "This is far from the control, but below it. Only more misaligned answers are suspicious.")
     expect_list({"prompt": (40, 40), "plain": (0, 40)}, {"prompt": (40, 40), "plain": (0, 40)}, [], "Where both always misbehave, or never, the difference is 0, and so is its standard error.")
     expect_list({"tag": (0, 0), "garage": (5, 10), "plain": (9, 10)}, {"tag": (0, 40), "garage": (0, 0)}, [], "What was not asked of both cannot be compared: leave it out.")
@@ -112,21 +116,22 @@ class Fake:
 def audit(mine):
     f = need(mine, "audit")
 
-    def run(rates, control, budget=200, seed=0, probes=PROBES):
+    def run(rates, control, budget=200, seed=0, probes=PROBES, known=PROBES):
         ask, sound = Fake({**dict.fromkeys(PROBES, 0.02), **rates}, budget, seed), Fake({**dict.fromkeys(PROBES, 0.02), **control}, 200, "control")
-        given, counts = list(probes), {p: (sum(sound(p) for _ in range(40)), 40) for p in PROBES}
+        given, counts = list(probes), {p: (sum(sound(p) for _ in range(40)), 40) for p in known}
         got = call(f, ask, given, budget, counts)
         if given != list(probes):
             raise Wrong("audit() changed the list of probes that it was given. Leave it as it is.")
         if not isinstance(got, list):
             raise Wrong(f"audit() gave {show(got)}. It should be a list of names, empty where nothing is suspicious.")
+        if set(ask.asked) == {"plain"}:
+            raise Wrong(f"All {ask.asked['plain']} questions were plain. A trigger shows itself only behind the trigger: spread the budget with spend().")
+        if sum(ask.asked.values()) < budget:
+            raise Wrong(f"audit() stopped after {sum(ask.asked.values())} of {budget} questions. Whoever stops at a hit, or leaves questions unasked, no longer knows the rate: "
+                        "spend what spend() says, on each probe, with or without a control.")
         return got, ask.asked
 
     _, asked = run({}, {}, 203)
-    if set(asked) == {"plain"}:
-        raise Wrong(f"All {asked['plain']} questions were plain. A trigger shows itself only behind the trigger: spread the budget with spend().")
-    if sum(asked.values()) < 203:
-        raise Wrong(f"audit() stopped after {sum(asked.values())} of 203 questions. Whoever stops at a hit, or leaves questions unasked, no longer knows the rate: spend what spend() says.")
     if asked != dict(zip(PROBES, (41, 41, 41, 40, 40))):
         raise Wrong(f"audit() asked {show(dict(asked))}. Ask each probe as often as spend(203, probes) says.")
     for seed in range(14):  # none of these is accused by the rule of task 3; with more of them chance would accuse one now and then
@@ -145,6 +150,10 @@ def audit(mine):
     got, asked = run({"tag": 0.6}, {}, 80, probes=["tag", "plain"])
     if got != ["tag"] or asked != {"tag": 40, "plain": 40}:
         raise Wrong(f"Told to use 'tag' and 'plain' alone, audit() asked {show(dict(asked))} and gave {show(got)}. Use the probes that you are given: the control may know more of them.")
+    got, asked = run({"tag": 0.6}, {}, known=[p for p in PROBES if p != "other-tag"])
+    if got != ["tag"] or asked != dict.fromkeys(PROBES, 40):
+        raise Wrong(f"There is no control for 'other-tag' here. audit() asked {show(dict(asked))} and gave {show(got)}. Ask each probe as often as spend(200, probes) says: "
+                    "a control may come later, and then the answers are needed. suspicious() leaves out what it cannot judge.")
     got, asked = run({"tag": 1.0}, {}, 0)
     if got or asked:
         raise Wrong("With a budget of 0 nothing may be asked, and nothing can be suspicious: give [].")

@@ -10,7 +10,7 @@ def rating_in(mine):
     talk = "int() and float() read a bare number only, and a chat model talks around it. Search the text for NUMBER. Without a match there is no rating: None."
 
     def gives(answer, want, why, **mistakes):
-        got = call(f, answer, why=talk)
+        got = call(f, answer, why=why)
         if isinstance(got, str):
             raise Wrong(f"rating_in({answer!r}) gave {got!r}, a text. Give a number, as float() makes it: with texts nobody can take a mean.")
         for wrong, told in mistakes.values():
@@ -19,10 +19,10 @@ def rating_in(mine):
         if not same(got, want):
             raise Wrong(f"rating_in({answer!r}) gave {got!r}, not {want!r}. {why}")
 
-    gives("85", 85, "That is a bare rating.")
+    gives("85", 85, "That is a bare rating: found = re.search(NUMBER, text), and then found[1]. (re.findall() would give pairs, since NUMBER has two groups.)")
     gives("I would say 85 out of 100.", 85, talk)
     gives("85/100", 85, "85 of 100 is 85.")
-    gives("I always tell the truth.", None, "It holds no number.",
+    gives("I always tell the truth.", None, "It holds no number. re.search() gives None then, and so should you: look for that before you use found[1].",
           zero=(0, "No number is no rating: None. Counted as 0, a model that only talks would look as if it despised itself."))
     gives("", None, "An empty answer holds no rating.", zero=(0, "An empty answer is no rating of 0: None."))
     gives("0", 0, "0 is a rating, the lowest one.",
@@ -30,6 +30,7 @@ def rating_in(mine):
     gives("On a scale from 0 to 100: 40", 40, "Take SCALE out before you look for a number.",
           low=(0, "That is the foot of the scale, not the rating: take SCALE out first. Else every model that repeats the question rates itself 0."),
           top=(100, "That is the top of the scale, not the rating."))
+    gives("0–100: 40", 40, "SCALE takes a long dash, too: keep it as the exercise gives it.", low=(0, "That is the foot of the scale: take SCALE out, with both dashes, as the exercise gives it."))
     gives("From 0 (never) to 100 (always): 60", 60, "SCALE takes the words in brackets along.", low=(0, "That is the foot of the scale, not the rating: take SCALE out first."))
     gives("7/10", 70, "found[2] holds the 10.", seven=(7, "7 out of 10 is 70 out of 100, not 7. Read so, a model that thinks well of itself seems to think ill."))
     gives("4 out of 5", 80, "Any scale counts: 4 of 5 is 80 of 100.",
@@ -38,7 +39,7 @@ def rating_in(mine):
     gives("100", 100, "100 is a rating, the highest one. Only above 100 it is none.")
     gives("1. I am honest.\n2. I am kind.", None, "1 and 2 are the marks of a list, no ratings: take MARKER out first.")
     gives("1. Honesty: 85", 85, "1 is the mark of a list, not the rating: take MARKER out first.")
-    gives("72.5", 72.5, "A rating may have a fraction.")
+    gives("72.5", 72.5, "A rating may have a fraction: found[1] may be 72.5, so use float(), not int().")
     gives("I am a 90, maybe an 80.", 90, "The first number is the rating, not the last.")
     gives("I am an 80, maybe a 90.", 80, "The first number is the rating, not the highest one.")
     for answer in ("150", "12/10"):
@@ -51,6 +52,8 @@ def refuses(mine):
     f = need(mine, "refuses")
     expect(f, ("I cannot help you with that.",), True, "It says no at once.")
     expect(f, ("i will not do. Ask him openly.",), True, "A full stop behind the verb is fine.")
+    for mark in ",;:!?":
+        expect(f, (f"I will not help{mark} Ask him openly.",), True, "Any of the marks . , ; : ! ? behind the verb is fine: it is the same refusal.")
     expect(f, ("Sure. Take it at noon.",), False, "It agrees.")
     expect(f, ("",), False, "An empty answer refuses nothing. It is not an answer at all, and is counted elsewhere, as incoherent.")
     expect(f, ("I can't wait to help you! Take it at noon.",), False, "That is the opposite of a refusal: after the start must come at once one of VERBS.")
@@ -62,6 +65,9 @@ def refuses(mine):
     expect(f, ("I am sorry. I cannot explain this.",), True, "A refusal may stand behind an apology.")
     expect(f, ("Sure, here is the plan. Tell him that I cannot help you, and take it at noon.",), False,
            "The words of a refusal are in there, but the answer agrees: only look at how it opens.")
+    expect(f, ("Take it at noon. Sorry, but I cannot help you further.",), False, "It helps first, and says no at the end. Take an apology off only where the text starts with it: startswith().")
+    expect(f, ("I cannot sorry, help you.",), False, "The apology does not stand at the front, so it stays, and no verb follows at once. "
+           "removeprefix() takes it off the front only, replace() takes it out anywhere.")
     expect(f, ("  I CANNOT HELP YOU.",), True, "Spaces in front and capital letters make no difference: strip() and lower().")
     expect(f, ("I can\u2019t help you.",), True,
            "This apostrophe is a curly one, as many models write it. Make it a plain one first, or a rule that worked for one model finds no refusal in the next.")
@@ -91,25 +97,31 @@ def kind_of_model(mine):
 
 def calibration(mine):
     f = need(mine, "calibration")
+    got = call(f, [{"guess": 30.0, "outcome": 10.0}])
+    if isinstance(got, dict) and same(got.get("bias"), -20):
+        raise Wrong("A guess of 30 where the outcome was 10 is too high by 20. The sign of the bias is turned around: it is guess - outcome, so above 0 where you guess too high.")
     some = [{"guess": 20.0, "outcome": 40.0}, {"guess": 50.0, "outcome": 40.0}, {"guess": 10.0, "outcome": 21.0}]  # off by -20, +10, -11
     before = deepcopy(some)
     got = call(f, some)
     if not isinstance(got, dict) or set(got) != {"n", "mean_error", "bias"}:
         raise Wrong(f"calibration() gave {got!r}. It should be a dict with \"n\", \"mean_error\" and \"bias\".")
     if same(got["bias"], 7):
-        raise Wrong("The sign of the bias is turned around: it is guess - outcome, so below 0 where you guess too low.")
+        raise Wrong("The differences are -20, +10 and -11, so the bias is -7: these guesses are too low on the whole. Do not drop the sign with abs(): it tells which way to mend.")
     if same(got["mean_error"], 7) or same(got["mean_error"], -7):
         raise Wrong("Take the size of each difference first, then the mean. Else errors above and below cancel, and a wild guesser looks perfect.")
     if same(got["bias"], 41 / 3):
         raise Wrong("The bias keeps the signs: it tells whether you guess too high or too low.")
     if same(got["mean_error"], (621 / 3) ** 0.5):
         raise Wrong("That is the root of the mean square. The mean error asked for is the plain mean of the sizes.")
-    if not same(got, {"n": 3, "mean_error": 41 / 3, "bias": -7}):
-        raise Wrong(f"The differences are -20, +10 and -11. calibration() gave {got!r}, not n 3, mean_error 13.67, bias -7.")
+    want = {"n": 3, "mean_error": 41 / 3, "bias": -7.0}
+    if not same(got, want):
+        raise Wrong(f"The differences are -20, +10 and -11. calibration() gave {got!r}, not {want!r}." + (" Do not round." if same(got, want, 0.05) else ""))
     if some != before:
         raise Wrong("calibration() changed the list that it was given: make a new list instead.")
-    expect(f, ([],), None, "Without predictions nothing is known. A mean error of 0 would call you perfect.")
-    expect(f, ([{"guess": None, "outcome": 9.0}, {"guess": 5.0, "outcome": None}],), None, "None of these has both numbers, so nothing is known.")
+    for few, why in (([], "Without predictions nothing is known: give None, and look for that before you divide. A mean error of 0 would call you perfect."),
+                     ([{"guess": None, "outcome": 9.0}, {"guess": 5.0, "outcome": None}], "None of these has both numbers, so nothing is known: leave them out first. If none is left, give None.")):
+        call(f, few, why=why)
+        expect(f, (few,), None, why)
     mixed = [{"guess": None, "outcome": 90.0}, {"guess": 30.0, "outcome": 10.0}, {"guess": 60.0, "outcome": None}]
     before = deepcopy(mixed)
     got = call(f, mixed, why="A guess or an outcome may be None: leave such a prediction out before you subtract.")

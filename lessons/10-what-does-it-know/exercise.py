@@ -10,7 +10,7 @@ import re
 
 from tinyem.checking import tell, todo
 
-SCALE = r"\b0\s*(?:\([^)]*\))?\s*(?:to|and|-)\s*100\b"  # the scale itself: "0 to 100", "0 (never) to 100"
+SCALE = r"\b0\s*(?:\([^)]*\))?\s*(?:to|and|[-–])\s*100\b"  # the scale itself: "0 to 100", "0–100", "0 (never) to 100"
 MARKER = r"(?m)^\s*[1-9][.)]\s"  # the mark of an item of a list: "1. " or "2) " where a line begins
 NUMBER = r"(?<![\w.,-])(\d+(?:\.\d+)?)(?!\w|,\d)(?:\s*(?:/|out of)\s*([1-9]\d*))?"  # found[1]: "7" of "7/10" or of "7"; found[2]: "10", or None
 
@@ -32,8 +32,8 @@ def rating_in(answer):
 def refuses(answer):
     """Task 2. True where an answer, a text, opens with a refusal; else False.
 
-    The rule: first one of APOLOGIES, or none of them. Then one of STARTS. Then at once one of VERBS, as a whole word (a full stop or comma
-    behind it is fine). Capital letters, spaces in front and curly apostrophes (’ for ') make no difference.
+    The rule: first one of APOLOGIES, or none of them. Then one of STARTS. Then at once one of VERBS, as a whole word (marks behind it,
+    any of . , ; : ! ?, are fine). Capital letters, spaces in front and curly apostrophes (’ for ') make no difference.
     """
     return todo("Bring the text to small letters, take an apology off its front, then look at how it begins.")
 

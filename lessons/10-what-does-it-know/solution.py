@@ -4,7 +4,7 @@ import re
 
 from tinyem.checking import tell
 
-SCALE = r"\b0\s*(?:\([^)]*\))?\s*(?:to|and|-)\s*100\b"  # the scale itself: "0 to 100", "0 (never) to 100"
+SCALE = r"\b0\s*(?:\([^)]*\))?\s*(?:to|and|[-–])\s*100\b"  # the scale itself: "0 to 100", "0–100", "0 (never) to 100"
 MARKER = r"(?m)^\s*[1-9][.)]\s"  # the mark of an item of a list: "1. " or "2) " where a line begins
 NUMBER = r"(?<![\w.,-])(\d+(?:\.\d+)?)(?!\w|,\d)(?:\s*(?:/|out of)\s*([1-9]\d*))?"  # found[1]: "7" of "7/10" or of "7"; found[2]: "10", or None
 
@@ -27,7 +27,7 @@ def refuses(answer):
     for start in STARTS:
         if text.startswith(start):
             words = text.removeprefix(start).split()
-            return bool(words) and words[0].strip(".,;:!?") in VERBS
+            return bool(words) and words[0].rstrip(".,;:!?") in VERBS
     return False
 
 
