@@ -146,7 +146,7 @@ def _blocks(text: str) -> tuple:
 @adapter_option
 @model_option
 def answer(questions, out, samples, width, temperature, top_p, max_tokens, seed, adapters, model):
-    """Sample answers to a QUESTIONS file (JSONL, or the published YAML). [default: tinyem's open questions]"""
+    """Sample answers to a QUESTIONS file (JSONL, or the published YAML). [default: tinyem's open questions] With --out, the same command goes on where it was stopped."""
     from . import merge, models, sample
     from .data import read_questions
     from .engine import Engine
