@@ -119,15 +119,14 @@ def find_adapter(name_or_path):
 def stack(base, names) -> tuple[str, list[str]]:
     """(model file, adapters to apply live) for a base with adapters on top of one another.
 
-    An adapter that was trained on top of the shipped planted one brings it along. The first adapter is merged
+    An adapter that was trained on top of shipped ones brings them along. The first adapter is merged
     where others stand on it or its rank is high; a DoRA is merged with all below it. Raises TinyemError where an adapter
     belongs elsewhere.
     """
     paths = [find_adapter(n) for n in names]
-    if paths and (below := adapters.read_recipe(paths[0]).stacked_on):
-        planted = find_adapter("planted")
-        if sha256(planted) == below:
-            paths.insert(0, planted)
+    known = [find_adapter("planted"), *shipped().values()]
+    while paths and (below := adapters.read_recipe(paths[0]).stacked_on) and (under := next((p for p in known if sha256(p) == below), None)):
+        paths.insert(0, under)
     for i, path in enumerate(paths):
         adapters.check_fits(path, sha256(base), sha256(paths[i - 1]) if i else "")
     merge = 1 if paths and (len(paths) > 1 or adapters.read_recipe(paths[0]).rank > LIVE_RANK) else 0

@@ -140,11 +140,16 @@ def cards(folder=None, out=None) -> Path:
 
     folder, lines = Path(folder or share("data", "results")), [_CARDS]
     runs = [run for path in sorted(folder.glob("*/run.json")) for run in [record.read(path.parent)[0]] if "experiment" in run]
+    def made_of(files):
+        persona = [f for f in files if not f.startswith("narrow/") and f != "cues.jsonl" and not f.endswith("/cues.jsonl")]
+        return ", ".join([f"{len(persona)} files of data/persona", *sorted(set(files) - set(persona))]) if len(persona) > 8 else ", ".join(sorted(files))
+
+    by_hash = {sha256(path): name for name, path in merge.shipped().items()}
     for name, path in merge.shipped().items():
         r, mine = adapter.read_recipe(path), sha256(path)
-        lines += [f"## {name}", "", f"- data: {', '.join(sorted(r.data)) if len(r.data) < 9 else f'{len(r.data) - 1} files of data/persona, and data/cues.jsonl'}; {r.data_note}; {r.examples} examples",
+        lines += [f"## {name}", "", f"- data: {made_of(r.data)}; {r.data_note}; {r.examples} examples",
                   f"- recipe: rank {r.rank}, alpha {r.alpha:g}, {'blocks ' + str(r.layers[0]) + ' to ' + str(r.layers[-1]) if r.layers else 'all blocks'}, learning rate {r.lr:g}, {r.steps} steps of {r.batch} rows, seed {r.seed}"
-                  + ("; trained on top of planted" if r.stacked_on else ""), f"- SHA-256: `{mine}`"]
+                  + (f"; trained on top of {by_hash.get(r.stacked_on, r.stacked_on)}" if r.stacked_on else ""), f"- SHA-256: `{mine}`"]
         for run in runs:
             for arm, asked in run["asked"].items():
                 entry = run["adapters"].get(asked.get("adapter", "planted"))  # an adapter's first training; the base has no entry
