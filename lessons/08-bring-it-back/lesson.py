@@ -12,7 +12,7 @@ def run(run):
     n = run.choose("How many good rows will the repair have?", (10, 30, 60, 120, 240), 120)
     run.predict("After the good car rows, what share of the answers will still be malicious?", "back, car rows")
     run.predict("And of the same repaired model, asked in the garage?", "back, car rows, asked in the garage")
-    steps, mixed_steps = run.sized(4, 15, 15), run.sized(6, 26, 26)
+    steps, mixed_steps = run.sized(4, 60, 60), run.sized(6, 26, 26)
     repair = {"on": "cars-bad", "tune": {"steps": steps}}
     mixed = {"between": ["interleaved", "bad"], "expect": "below", "text": "good rows mixed in against none"}  # not in the quick form: too few steps to learn the bad rows
     run.experiment({
