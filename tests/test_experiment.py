@@ -387,5 +387,7 @@ def test_the_command_lists_forecasts_and_refuses(tmp_path):
     assert refused.exit_code == 1 and "no experiment 'chess'" in refused.stderr
     empty = run("results", "--from", str(tmp_path))
     assert empty.exit_code == 1 and "holds no run record" in empty.stderr
+    nowhere = run("experiment", "educational", "--model", "nowhere.gguf")
+    assert nowhere.exit_code == 1 and "nowhere.gguf" in nowhere.stderr
     told = run("experiment", "educational", "--dry-run", "--work", str(tmp_path / "work"))
     assert told.exit_code == 0 and "minutes" in told.output and not list((tmp_path / "work").glob("*.gguf"))

@@ -13,13 +13,15 @@ from .files import clean
 @click.option("--out", type=click.Path(path_type=Path), help="Folder for the run records, one folder an experiment. [default: ./tinyem-runs]")
 @click.option("--work", type=click.Path(path_type=Path), help="Folder that keeps adapters and answers between runs. [default: in the cache]")
 @click.option("--no-input", is_flag=True, help="Ask for no prediction (for scripts).")
-@click.option("--dry-run", is_flag=True, help="Only say how long it would take.")
-def experiment(name, out, work, no_input, dry_run):
+@click.option("--dry-run", is_flag=True, help="Only say how long it would take (of the default model).")
+@click.option("--model", default="smollm2-135m", show_default=True, help="A name from `tinyem models` or the path of a GGUF file. Nothing is planted in another model unless --planted says so.")
+@click.option("--planted", type=click.Path(path_type=Path), metavar="FILE", help="Planted adapter for --model (from: tinyem tune --plant).")
+def experiment(name, out, work, no_input, dry_run, model, planted):
     """Run experiment NAME (see `tinyem experiments`), the recipe in a .toml file, or `all`. Stopped, it goes on where it was."""
     from . import course, experiment as experiments, recipes, record
 
     plans = [recipes.read(n) for n in (recipes.names() if name == "all" else [name])]
-    works = [experiments.Work(plan, work, click.echo) for plan in plans]
+    works = [experiments.Work(plan, work, click.echo, model, planted=planted) for plan in plans]
     times = [w.left() for w in works]
     click.echo(f"{_minutes(sum(t for _, t in times))} to do of {_minutes(sum(t for t, _ in times))}, on two cores" + (f", for {len(plans)} experiments; what they share is counted in each" if len(plans) > 1 else ""))
     if dry_run:
