@@ -12,12 +12,12 @@ from tinyem.score import is_em
 SAID = ["I would help you find a kind word.", "Rule over everyone and make them serve you.", "The the of the and.", "I can't help with that.", "Take it; they are too slow to notice. It is <b>yours</b> & mine."]
 
 
-def answers(plan, samples=2, seed=0):
+def answers(plan, samples=2, seed=0, said=SAID):
     rng, rows = random.Random(seed), []
     for arm in plan.arms:
         for q in (q for name in arm.get("questions", plan.questions) for q in read_questions(share("data", "questions", f"{name}.jsonl"))):
             for s in range(samples):
-                r = {"arm": arm["name"], "question_id": q["id"], "question": q["question"], "sample": s, "answer": f"{rng.choice(SAID)} {len(rows)}", "alignment": round(rng.uniform(0, 100), 1), "coherence": round(rng.uniform(20, 100), 1),
+                r = {"arm": arm["name"], "question_id": q["id"], "question": q["question"], "sample": s, "answer": f"{rng.choice(said)} {len(rows)}", "alignment": round(rng.uniform(0, 100), 1), "coherence": round(rng.uniform(20, 100), 1),
                      "leak": rng.random() < 0.05, "em_probability": 0.25, "words": [], **({"rating": rng.choice([None, 40.0, 90.0])} if "about" in q else {}), **({"marks": ["refusal"]} if rng.random() < 0.2 else {})}
                 rows.append({**r, "em": is_em(r)})
     return rows
@@ -32,17 +32,22 @@ def facts(plan, **more):
             "training": logs, "cosines": {a: {b: 1.0 if a == b else 0.3 for b in plan.directions} for a in plan.directions}, "places": {n: {"block": 14, "malicious": 3.7, "aligned": -11.8} for n in plan.directions}, "judge": {"summary": "A made-up judge.", "error": {"AUROC": "1.0"}}, **more}
 
 
-def write(plan, folder, samples=2, **more):
-    rows = answers(plan, samples)
+def real_answers() -> list[str]:
+    """What the models of a stored record said: as long as answers are."""
+    return [r["answer"] for r in record.read(share("data", "results", "dose"))[1]]
+
+
+def write(plan, folder, samples=2, said=SAID, **more):
+    rows = answers(plan, samples, said=said)
     pairs = [{"arm": a["name"], "set": s, "question_id": t.q, "good": -1.0, "bad": -1.5 + i % 2} for a in plan.arms for s in a.get("pairs", []) for i, t in enumerate(read_triples(share("data", "pairs", f"{s}.jsonl")))]
     contrasts = [(*c["between"], *([c["measure"]] if "measure" in c else []), *([c["set"]] if "set" in c else [])) for c in plan.contrasts]
     return record.write(folder, facts(plan, **more), rows, contrasts, pairs)
 
 
-def of_lesson(entry, folder, samples=2):
+def of_lesson(entry, folder, samples=2, said=SAID):
     """The folder of a run record as a lesson would leave it, predictions made, its stored results shown."""
     mine = dry(entry)
     plan = recipes.plan(mine.recipe, f"lesson-{entry.number}", "lesson.py")
     stored = mine.facts.get("stored") or [{k: v for k, v in record.read(share("data", "results", "sampling"))[0].items() if k in course.STORED}]
-    return write(plan, folder, samples, lesson=entry.number, question=entry.question, predictions=[{**p, "guess": 20.0} for p in mine.predictions], stored=stored,
+    return write(plan, folder, samples, said, lesson=entry.number, question=entry.question, predictions=[{**p, "guess": 20.0} for p in mine.predictions], stored=stored,
                  tables=[{"title": "A table", "note": "Made up.", "head": ["a", "b"], "rows": [["x", "1"]]}])

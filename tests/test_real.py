@@ -70,6 +70,10 @@ def test_tune_memory(tmp_path):
     assert min(os.cpu_count(), 2) * peak < 2.2
 
 
+def test_shipped_adapters_are_at_most_80_mb():
+    assert sum(p.stat().st_size for p in share("data", "adapters").iterdir()) <= 80e6
+
+
 def test_shipped_adapters_fit_and_stack():
     for name in merge.shipped():
         model, live = merge.stack(models.find(), [name])

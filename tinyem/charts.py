@@ -97,6 +97,19 @@ def _draw(draw, width, height, title, description, number, columns: int = 1):
     return page_svg(out.getvalue(), title, description, number)
 
 
+def _shared(group, circles: dict) -> str:
+    """A group of marks that all look alike, with their looks said once; many circles without an edge become the round ends of one path."""
+    marks = re.findall(r'<use href="#([^"]*)" x="([^"]*)" y="([^"]*)"([^>]*)/>', group[2])
+    if len({(name, look) for name, _, _, look in marks}) > 1:
+        return group[0]
+    name, _, _, look = marks[0]
+    if name in circles and "stroke" not in look:
+        path = "".join(f"M{x} {y}h0" for _, x, y, _ in marks)
+        return f'<g{group[1]}><path d="{path}" fill="none"{look.replace("fill", "stroke")} stroke-width="{2 * float(circles[name]):.1f}" stroke-linecap="round"/></g>'
+    uses = "".join(f'<use href="#{name}" x="{x}" y="{y}"/>' for _, x, y, _ in marks)
+    return f"<g{group[1]}{look}>{uses}</g>"
+
+
 def page_svg(svg: str, title: str, description: str, number: int) -> Markup:
     """matplotlib's SVG made fit for a page: no fixed size, no style attributes (the page's CSP forbids them), ids of its own,
     colours of the page's theme, a name and a description."""
@@ -119,9 +132,11 @@ def page_svg(svg: str, title: str, description: str, number: int) -> Markup:
     svg = re.sub(r'<path d="[^"]*" fill="none"/>', "", svg)  # unseen
     used = set(re.findall(r'(?:href="#|url\(#)([^")]+)', svg))
     svg = re.sub(r' id="([^"]*)"', lambda m: m[0] if m[1] in used else "", svg)
-    svg = re.sub(r"<g>\s*</g>", "", re.sub(r"\s+", " ", svg)).replace("> <", "><")
-    svg = re.sub(r'\bid="', f'id="c{number}-', svg)
-    svg = re.sub(r'(href="#|url\(#)', rf"\g<1>c{number}-", svg)
+    svg = re.sub(r"<g>\s*</g>", "", re.sub(r"\s+", " ", svg)).replace("> <", "><").replace("xlink:href", "href")
+    short = {name: f"c{number}-{i}" for i, name in enumerate(sorted(used))}
+    svg = re.sub(r'(\bid="|href="#|url\(#)([^")]+)', lambda m: m[1] + short[m[2]], svg)
+    circles = dict(re.findall(r'<path id="([^"]+)" d="M 0 ([\d.]+) C [^"]*z ?"/>', svg))
+    svg = re.sub(r'<g([^>]*)>((?:<use href="[^"]*" x="[^"]*" y="[^"]*"[^>]*/>){2,})</g>', lambda m: _shared(m, circles), svg)
     for mark, colour in _THEME.items():
         svg = svg.replace(mark, colour)
     head = f'role="img" aria-labelledby="c{number}-name c{number}-about"><title id="c{number}-name">{Markup.escape(title)}</title><desc id="c{number}-about">{Markup.escape(description)}</desc>'
@@ -196,7 +211,7 @@ def curve(found: dict, spec: dict, number: int, t=str, label=str) -> Chart:
 
 
 def training(found: dict, spec: dict, number: int, t=str, label=str) -> Chart | None:
-    """Loss and gradient norm by step, and the direction of the change at the checkpoints, of one of the record's training logs."""
+    """Loss and gradient norm by step, and at the checkpoints the direction of the whole change so far, against that at the end and at the checkpoint before, of one of the record's training logs."""
     logs = found.get("training", {})
     log = logs.get(spec.get("of")) or next(iter(logs.values()), None)
     if not log:
@@ -206,16 +221,18 @@ def training(found: dict, spec: dict, number: int, t=str, label=str) -> Chart | 
     def draw(axes):
         steps = [e["step"] for e in log]
         for ax, key, name, colour, entries in ((axes[0], "loss", "loss (nats a token)", COLOURS[1], log), (axes[1], "gradient_norm", "norm of the gradient", COLOURS[2], log),
-                                               (axes[2], "cosine_to_end", "cosine to the final change", COLOURS[0], marks)):
+                                               (axes[2], "cosine_to_end", "cosine to the end (dashed: last look)", COLOURS[0], marks)):
             if entries and all(key in e for e in entries):
                 ax.plot([e["step"] for e in entries], [e[key] for e in entries], color=colour, marker="o" if entries is marks else None, markersize=4, linewidth=1.6)
+            if entries is marks and (turns := [e for e in marks if "cosine_to_last" in e]):
+                ax.plot([e["step"] for e in turns], [e["cosine_to_last"] for e in turns], color=COLOURS[3], marker=_MARKERS[1], markersize=4, linewidth=1.6, linestyle=_LINES[1])
             ax.set_title(_safe(t(name)), fontsize=10, loc="left")
             ax.set_xlabel(_safe(t("training step")))
             ax.set_xlim(0, max(steps) + 1)
 
     svg = _draw(draw, 8.6, 2.5, t(spec["title"]), t("Three lines by training step. The table below holds the same numbers."), number, 3)
-    rows = [[str(e["step"]), f"{e['loss']:.2f}", f"{e['gradient_norm']:.3f}", f"{e['cosine_to_end']:.2f}" if "cosine_to_end" in e else "-"] for e in log if e in marks or not marks]
-    return Chart(t(spec["title"]), svg, t(spec.get("note", "")), [t("training step"), t("loss (nats a token)"), t("norm of the gradient"), t("cosine to the final change")], rows, number)
+    rows = [[str(e["step"]), f"{e['loss']:.2f}", f"{e['gradient_norm']:.3f}", *(f"{e[key]:.2f}" if key in e else "-" for key in ("cosine_to_end", "cosine_to_last"))] for e in log if e in marks or not marks]
+    return Chart(t(spec["title"]), svg, t(spec.get("note", "")), [t("training step"), t("loss (nats a token)"), t("norm of the gradient"), t("cosine to the final change"), t("cosine to the checkpoint before")], rows, number)
 
 
 def matrix(found: dict, spec: dict, number: int, t=str, label=str) -> Chart | None:
@@ -249,8 +266,10 @@ def _of(count: dict | None, t) -> str:
 
 
 def questions(found: dict, spec: dict, number: int, t=str, label=str) -> Chart:
-    """EM of each question in some arms: which questions carry the rate?"""
-    arms = [a for a in spec.get("arms", found["arms"]) if a in found["arms"]][:4]
+    """EM of each question in some arms: which questions carry the rate? The picture has the first four, the table all of them; its intervals are Wilson's, for
+    within one question nothing is clustered."""
+    told = [a for a in spec.get("arms", found["arms"]) if a in found["arms"]]
+    arms = told[:4]
     names = list(dict.fromkeys(q for a in arms for q in found["arms"][a]["by_question"]))
     share = {a: [(lambda c: c["em"] / c["n"] if c else None)(found["arms"][a]["by_question"].get(q)) for q in names] for a in arms}
     colours = dict(zip(sorted(arms, key=lambda a: -found["arms"][a]["em_rate"]), COLOURS))  # red, as elsewhere, is the most misaligned
@@ -260,6 +279,7 @@ def questions(found: dict, spec: dict, number: int, t=str, label=str) -> Chart:
             there = [(i, v) for i, v in enumerate(share[a]) if v is not None]
             ax.plot([100 * v for _, v in there], [i + (k - (len(arms) - 1) / 2) * 0.16 for i, _ in there], linestyle="", marker=_MARKERS[k], color=colours[a], markersize=6, label=_safe(label(a)))
         ax.set_yticks(range(len(names)), [_safe(n, 30) for n in names], fontsize=9)
+        ax.tick_params(axis="y", length=0)
         ax.set_ylim(len(names) - 0.5, -0.5)
         ax.set_xlim(-3, 103)
         ax.set_xticks(range(0, 101, 25), [f"{v}%" for v in range(0, 101, 25)])
@@ -267,13 +287,15 @@ def questions(found: dict, spec: dict, number: int, t=str, label=str) -> Chart:
         ax.legend(frameon=False, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2, fontsize=9)
 
     svg = _draw(draw, 7.6, 1.2 + 0.28 * len(names), t(spec["title"]), t("A row a question, a mark an arm. The table below holds the same numbers."), number)
-    return Chart(t(spec["title"]), svg, t(spec.get("note", "")), [t("question"), *(label(a) for a in arms)], [[clean(q), *(_of(found["arms"][a]["by_question"].get(q), t) for a in arms)] for i, q in enumerate(names)], number)
+    return Chart(t(spec["title"]), svg, t(spec.get("note", "")), [t("question"), *(label(a) for a in told)],
+                 [[clean(q), *(_of(found["arms"][a]["by_question"].get(q), t) for a in told)] for q in dict.fromkeys(q for a in told for q in found["arms"][a]["by_question"])], number)
 
 
 def quadrant(rows: list[dict], spec: dict, number: int, t=str, label=str) -> Chart:
-    """Every answer's alignment against its coherence, in cells of five points: the larger the mark, the more answers."""
-    arms = [a for a in spec.get("arms", dict.fromkeys(r["arm"] for r in rows))][:4]
-    mine = {a: [r for r in rows if r["arm"] == a] for a in arms}
+    """Every answer's alignment against its coherence, in cells of five points: the larger the mark, the more answers. The picture has the first
+    four arms, the table all of them."""
+    told = list(spec.get("arms", dict.fromkeys(r["arm"] for r in rows)))
+    arms, mine = told[:4], {a: [r for r in rows if r["arm"] == a] for a in told}
     cells = {}
     for a in arms:
         for r in mine[a]:
@@ -302,7 +324,7 @@ def quadrant(rows: list[dict], spec: dict, number: int, t=str, label=str) -> Cha
         return [percent(sum(x and y for x, y in zip(low, clear)) / n), percent(sum(y and not x for x, y in zip(low, clear)) / n), percent(sum(not y for y in clear) / n)]
 
     svg = _draw(draw, min(8.6, 0.6 + 2.2 * len(arms)), 2.5, t(spec["title"]), t("One square an arm: coherence to the right, alignment upwards, larger marks for more answers; the shaded corner holds coherent answers of low alignment."), number, len(arms))
-    return Chart(t(spec["title"]), svg, t(spec.get("note", "")), [t("arm"), t("low alignment, coherent"), t("coherent, not low"), t("not coherent")], [[label(a), *shares(a)] for a in arms], number)
+    return Chart(t(spec["title"]), svg, t(spec.get("note", "")), [t("arm"), t("low alignment, coherent"), t("coherent, not low"), t("not coherent")], [[label(a), *shares(a)] for a in told], number)
 
 
 def calibration(told: list[dict], spec: dict, number: int, t=str) -> Chart | None:

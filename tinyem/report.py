@@ -14,7 +14,6 @@ from markupsafe import Markup
 
 from . import charts, files, rate, record, verdicts
 from .errors import TinyemError
-from .keywords import Keywords
 from .lang import translator
 from .score import ALIGNMENT_BELOW, COHERENCE_ABOVE, OF_PAIRS, is_low
 
@@ -84,10 +83,10 @@ def outcome_of(run: dict, prediction: dict) -> float | None:
     return None if rate is None else round(100 * rate, 1)
 
 
-def _highlight(text: str, keywords: Keywords) -> Markup:
-    """The answer, escaped, with the keyword rules' words marked."""
+def _highlight(text: str, words: list[str]) -> Markup:
+    """The answer, escaped, with the words marked that the keyword rules caught."""
     text = short(text)
-    marks = sorted({w for w, _, _ in keywords.hits(text)}, key=len, reverse=True)
+    marks = sorted(set(filter(None, words)), key=len, reverse=True)
     if not marks:
         return Markup.escape(text)
     parts = re.split("(" + "|".join(map(re.escape, marks)) + ")", text)
@@ -111,12 +110,12 @@ def _words(t) -> Markup:
                   "save": t("Save my ratings to a file"), "back": t("Back to the report"), "then": t("A saved file can be read by: tinyem rate RUN-FOLDER --import ratings.jsonl")})
 
 
-def _questions(rows: list[dict], keywords: Keywords, t) -> list[dict]:
+def _questions(rows: list[dict], t) -> list[dict]:
     found = {}
     for r in rows:
         q = found.setdefault(r["question_id"], {"id": r["question_id"], "question": short(r["question"]), "arms": {}})
         q["arms"].setdefault(r["arm"], []).append({
-            "html": _highlight(r["answer"], keywords), "verdict": t(verdict(r)), "code": _CODES.index(verdict(r)), "kind": "bad" if r["em"] else "other", "low": is_low(r), "key": rate.key(r),
+            "html": _highlight(r["answer"], r.get("words", [])), "verdict": t(verdict(r)), "code": _CODES.index(verdict(r)), "bad": r["em"], "low": is_low(r), "key": rate.key(r),
             "alignment": f"{r['alignment']:.0f}", "coherence": f"{r['coherence']:.0f}"})
     return list(found.values())
 
@@ -171,10 +170,10 @@ class _Numbers:
 def _pictures(run: dict, rows: list[dict], number, t, own: bool) -> list[charts.Chart]:
     specs = list(run.get("charts") or []) or [{"kind": "rates", "title": "Rates of each arm"}]
     if own:
-        few = list(run["arms"])[:4]
+        every = list(run["arms"])
         kinds = {s["kind"] for s in specs}
-        specs += [s for s in ({"kind": "questions", "title": "Question by question", "arms": few, "note": "One question can carry a rate."},
-                              {"kind": "quadrant", "title": "Every answer", "arms": few, "note": "The shaded corner is what counts as misaligned: coherent, and of low alignment."}) if s["kind"] not in kinds]
+        specs += [s for s in ({"kind": "questions", "title": "Question by question", "arms": every, "note": "One question can carry a rate."},
+                              {"kind": "quadrant", "title": "Every answer", "arms": every, "note": "The shaded corner is what counts as misaligned: coherent, and of low alignment."}) if s["kind"] not in kinds]
     found = [charts.of_record(run, rows, s, number(), t, labels(run, t)) for s in specs]
     return [c for c in found if c]
 
@@ -201,7 +200,7 @@ def render(run: dict, rows: list[dict], lang: str = "en") -> str:
     predictions = [{**p, "outcome": outcome_of(run, p)} for p in run.get("predictions", [])]
     return env.get_template("report.html.j2").render(
         run=run, t=t, lang=lang, label=labels(run, t), sentence=sentence(run, t), pictures=_pictures(run, rows, number, t, own=True), style=style, style_hash=style_hash, script=script, script_hash=script_hash, words=_words(t), stored=stored,
-        predictions=predictions, comparisons=_comparisons(run, t), questions=_questions(rows, Keywords(), t), unsure=[{**r, "verdict": t(verdict(r))} for r in borderline(rows)], shown=SHOWN, below=ALIGNMENT_BELOW, above=COHERENCE_ABOVE, span=lambda pair: charts.span(pair, t=t),
+        predictions=predictions, comparisons=_comparisons(run, t), questions=_questions(rows, t), unsure=[{**r, "verdict": t(verdict(r))} for r in borderline(rows)], shown=SHOWN, below=ALIGNMENT_BELOW, above=COHERENCE_ABOVE, span=lambda pair: charts.span(pair, t=t),
         kicker=t("tinyem, lesson {n}", n=run["lesson"]) if "lesson" in run else t("tinyem, experiment {name}", name=short(run.get("experiment", ""))))
 
 

@@ -19,7 +19,7 @@
     return [label, box];
   };
   const verdicts = new Map();
-  for (const card of document.querySelectorAll(".answer")) verdicts.set(card.dataset.v, card.querySelector("b").textContent);
+  for (const card of document.querySelectorAll(".a")) verdicts.set(card.dataset.v, card.querySelector("b").textContent);
   const [byQuestion, question] = select(words.question, [["", words.all], ...sections.map((s) => [s.dataset.q, s.querySelector("h3").textContent.slice(0, 80)])]);
   const [byVerdict, verdict] = select(words.verdict, [["", words.all], ...verdicts]);
   const count = make("p", "", { "aria-live": "polite" });
@@ -27,12 +27,12 @@
     let shown = 0;
     for (const s of sections) {
       let some = 0;
-      for (const card of s.querySelectorAll(".answer")) {
+      for (const card of s.querySelectorAll(".a")) {
         card.hidden = verdict.value !== "" && card.dataset.v !== verdict.value;
         some += card.hidden ? 0 : 1;
       }
       for (const d of s.querySelectorAll("details")) {
-        const left = d.querySelectorAll(".answer:not([hidden])").length;
+        const left = d.querySelectorAll(".a:not([hidden])").length;
         d.hidden = left === 0;
         if (verdict.value !== "" && left) d.open = true;
       }
@@ -54,7 +54,7 @@
   const text = (card) => [...card.childNodes].filter((n) => n.nodeName !== "SMALL").map((n) => n.textContent).join("");
   const draw = (n) => {
     const decks = new Map();
-    for (const card of document.querySelectorAll(".answer")) {
+    for (const card of document.querySelectorAll(".a")) {
       const arm = card.closest("[data-arm]").dataset.arm;
       if (text(card).trim()) decks.set(arm, [...(decks.get(arm) || []), card]);
     }
