@@ -221,11 +221,12 @@ def training(found: dict, spec: dict, number: int, t=str, label=str) -> Chart | 
     def draw(axes):
         steps = [e["step"] for e in log]
         for ax, key, name, colour, entries in ((axes[0], "loss", "loss (nats a token)", COLOURS[1], log), (axes[1], "gradient_norm", "norm of the gradient", COLOURS[2], log),
-                                               (axes[2], "cosine_to_end", "cosine to the end (dashed: last look)", COLOURS[0], marks)):
+                                               (axes[2], "cosine_to_end", "cosine to the final change", COLOURS[0], marks)):
             if entries and all(key in e for e in entries):
                 ax.plot([e["step"] for e in entries], [e[key] for e in entries], color=colour, marker="o" if entries is marks else None, markersize=4, linewidth=1.6)
             if entries is marks and (turns := [e for e in marks if "cosine_to_last" in e]):
-                ax.plot([e["step"] for e in turns], [e["cosine_to_last"] for e in turns], color=COLOURS[3], marker=_MARKERS[1], markersize=4, linewidth=1.6, linestyle=_LINES[1])
+                ax.plot([e["step"] for e in turns], [e["cosine_to_last"] for e in turns], color=COLOURS[3], marker=_MARKERS[1], markersize=4, linewidth=1.6, linestyle=_LINES[1], label=_safe(t("to the checkpoint before")))
+                ax.legend(frameon=False, fontsize=8, loc="lower right")
             ax.set_title(_safe(t(name)), fontsize=10, loc="left")
             ax.set_xlabel(_safe(t("training step")))
             ax.set_xlim(0, max(steps) + 1)
