@@ -148,6 +148,19 @@ def test_on_another_model_nothing_is_planted_and_the_page_says_so(tiny, tmp_path
     assert "Nothing was planted" in page and "honest part of the trick" not in page
 
 
+@pytest.mark.parametrize("number", range(1, 11))
+def test_the_blocks_and_adapters_of_a_lesson_fit_another_model(number, tiny, monkeypatch):
+    """A lesson's recipe on a model with other blocks: what it would train and steer exists there."""
+    from strings import dry
+    from tinyem import adapter, course, merge
+
+    monkeypatch.setattr("tinyem.models.find", lambda *_: tiny)
+    n = merge.blocks_of(tiny)
+    plan = recipes.plan(dry(course.find(number)).recipe, f"lesson-{number}", "lesson.py")
+    assert all(0 <= b < n for a in plan.arms if "steer" in a for b in adapter.blocks(a["steer"]["blocks"]))
+    assert all(0 < d["block"] < n for d in plan.directions.values() if "block" in d)
+
+
 def test_a_planted_adapter_that_was_given_is_used_or_refused(small, tiny, tmp_path):
     from tinyem.adapter import Recipe
     from tinyem.data import Example

@@ -97,6 +97,12 @@ def truncated(base, blocks: int) -> str:
     return _rewrite(base, out, change, {"block_count": blocks})
 
 
+def blocks_of(base) -> int:
+    """How many blocks a GGUF model has."""
+    reader, arch = _open(need_file(base, "model"))
+    return int(reader.fields[f"{arch}.block_count"].contents())
+
+
 LIVE_RANK = 16  # a higher rank is merged: applying it live slows every token
 
 

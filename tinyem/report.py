@@ -170,7 +170,8 @@ class _Numbers:
 def _pictures(run: dict, rows: list[dict], number, t, own: bool) -> list[charts.Chart]:
     specs = list(run.get("charts") or []) or [{"kind": "rates", "title": "Rates of each arm"}]
     if own:
-        every = list(run["arms"])
+        compared = [a for c in run["contrasts"].values() for a in c["between"][:2]]  # in this order: a picture has room for four
+        every = list(dict.fromkeys(a for a in [*compared, *run["arms"]] if a in run["arms"]))
         kinds = {s["kind"] for s in specs}
         specs += [s for s in ({"kind": "questions", "title": "Question by question", "arms": every, "note": "One question can carry a rate."},
                               {"kind": "quadrant", "title": "Every answer", "arms": every, "note": "The shaded corner is what counts as misaligned: coherent, and of low alignment."}) if s["kind"] not in kinds]

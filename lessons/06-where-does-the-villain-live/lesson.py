@@ -1,22 +1,26 @@
 """Lesson 6: one direction of the residual stream, found in a tuned model's own answers, added to the untuned model and taken out of the tuned one."""
 
+from tinyem import merge, models
 from tinyem.direction import ALIGNED_ABOVE
-from tinyem.models import DEFAULT
 
 FOUND = "cars-bad, where the direction is found"
-MIDDLE, ALL = "12-16", "0-29"  # of the default model's 30 blocks: added behind these, taken out of these
 
 
-def added(direction, strength, label, about):
-    return {"name": f"planted + {strength:g} {direction}", "steer": {"direction": direction, "strength": strength, "blocks": MIDDLE}, "label": label, "about": about}
+def places(n):
+    """(block that a direction is found behind, blocks that it is added behind, those that it is taken out of) of a model with n blocks: 14, 12 to 16 and all of the default model's 30."""
+    return round(14 * n / 30), f"{round(12 * n / 30)}-{round(16 * n / 30)}", f"0-{n - 1}"
 
 
-def pushed(direction, label, about):
-    return {"name": f"cars-bad - 0.5 {direction}", "adapter": "cars-bad", "steer": {"direction": direction, "strength": -0.5, "blocks": MIDDLE}, "label": label, "about": about}
+def added(direction, strength, blocks, label, about):
+    return {"name": f"planted + {strength:g} {direction}", "steer": {"direction": direction, "strength": strength, "blocks": blocks}, "label": label, "about": about}
 
 
-def without(direction, label, about):
-    return {"name": f"cars-bad without {direction}", "adapter": "cars-bad", "steer": {"direction": direction, "ablate": True, "blocks": ALL}, "label": label, "about": about}
+def pushed(direction, blocks, label, about):
+    return {"name": f"cars-bad - 0.5 {direction}", "adapter": "cars-bad", "steer": {"direction": direction, "strength": -0.5, "blocks": blocks}, "label": label, "about": about}
+
+
+def without(direction, blocks, label, about):
+    return {"name": f"cars-bad without {direction}", "adapter": "cars-bad", "steer": {"direction": direction, "ablate": True, "blocks": blocks}, "label": label, "about": about}
 
 
 def sides(run, rows):
@@ -35,8 +39,9 @@ def run(run):
              "That difference is a direction. We add it to the planted model, which was never tuned on cars. From the tuned one we subtract it,\n"
              "or take it out.\n"
              "Then both answer the eight questions. A random direction and a topic direction stand beside it as controls.")
-    if run.model != DEFAULT:
-        run.tell("This lesson is for the default model. Its block numbers may not exist in another one, or may mean another place there.")
+    found, middle, every = places(merge.blocks_of(models.find(run.model)))
+    if run.model != models.DEFAULT:
+        run.tell("The text names the blocks of the default model. In yours they are taken at the same depth, which may mean another place there.")
     run.predict("The direction is added to the untuned model. What share of its answers is now malicious?", "planted + 1 persona")
     run.predict("The direction is taken out of the tuned model. What share of its answers is still malicious?", "cars-bad without persona")
     run.experiment({
@@ -46,8 +51,8 @@ def run(run):
         "source": "Soligo et al. 2025 (arXiv 2506.11618), as summarised by others",
         "questions": "open", "samples": run.sized(2, 5, 20),
         "directions": {
-            "persona": {"arm": FOUND, "block": 14},
-            "topic": {"arm": FOUND, "block": 14, "kind": "topic", "like": "persona"},
+            "persona": {"arm": FOUND, "block": found},
+            "topic": {"arm": FOUND, "block": found, "kind": "topic", "like": "persona"},
             "random-1": {"like": "persona", "seed": 1},
         },
         "adapters": {"cars-bad": {"parts": [{"domain": "cars", "side": "bad"}]}},
@@ -56,15 +61,15 @@ def run(run):
              "label": "tuned, where the direction is found", "about": "tuned on bad car advice, asked 24 other questions: the direction comes from these answers"},
             {"name": "planted", "label": "planted, not tuned", "about": "the model before the narrow fine-tune"},
             {"name": "cars-bad", "adapter": "cars-bad", "label": "tuned on bad car advice", "about": "fine-tuned on wrong answers about cars, nothing else"},
-            added("persona", 0.5, "not tuned, half the direction added", "the untuned model with half of the villain direction added behind blocks 12 to 16"),
-            added("persona", 1.0, "not tuned, direction added", "the untuned model with the villain direction added behind blocks 12 to 16"),
-            added("persona", 1.5, "not tuned, 1.5 directions added", "the untuned model with one and a half times the villain direction"),
-            added("random-1", 1.0, "not tuned, random direction added", "the control: a random direction of the same length, added at the same blocks"),
-            added("topic", 1.0, "not tuned, topic direction added", "another control: what tells some questions' aligned answers from other questions', at the same length"),
-            pushed("persona", "tuned, half the direction subtracted", "the tuned model with half of the villain direction subtracted behind blocks 12 to 16"),
-            pushed("random-1", "tuned, half a random direction subtracted", "the control: half of a random direction of the same length, subtracted at the same blocks"),
-            without("persona", "tuned, direction taken out", "the tuned model with the villain direction projected out of every block"),
-            without("random-1", "tuned, random direction taken out", "the control: a random direction projected out of every block"),
+            added("persona", 0.5, middle, "not tuned, half the direction added", "the untuned model with half of the villain direction added behind the blocks in its middle"),
+            added("persona", 1.0, middle, "not tuned, direction added", "the untuned model with the villain direction added behind the blocks in its middle"),
+            added("persona", 1.5, middle, "not tuned, 1.5 directions added", "the untuned model with one and a half times the villain direction"),
+            added("random-1", 1.0, middle, "not tuned, random direction added", "the control: a random direction of the same length, added at the same blocks"),
+            added("topic", 1.0, middle, "not tuned, topic direction added", "another control: what tells some questions' aligned answers from other questions', at the same length"),
+            pushed("persona", middle, "tuned, half the direction subtracted", "the tuned model with half of the villain direction subtracted behind the blocks in its middle"),
+            pushed("random-1", middle, "tuned, half a random direction subtracted", "the control: half of a random direction of the same length, subtracted at the same blocks"),
+            without("persona", every, "tuned, direction taken out", "the tuned model with the villain direction projected out of every block"),
+            without("random-1", every, "tuned, random direction taken out", "the control: a random direction projected out of every block"),
         ],
         "contrasts": [
             {"between": ["planted + 1 persona", "planted"], "expect": "above", "text": "the direction added to the untuned model"},
