@@ -22,7 +22,11 @@ def experiment(name, out, work, no_input, dry_run, model, planted):
 
     plans = [recipes.read(n) for n in (recipes.names() if name == "all" else [name])]
     works = [experiments.Work(plan, work, click.echo, model, planted=planted) for plan in plans]
-    times = [w.left() for w in works]
+    times = []
+    for plan, each in zip(plans, works):
+        times.append(each.left())
+        if len(plans) > 1:
+            click.echo(f"{plan.name:18} {_minutes(times[-1][1])} to do")
     click.echo(f"{_minutes(sum(t for _, t in times))} to do of {_minutes(sum(t for t, _ in times))}, on two cores" + (f", for {len(plans)} experiments; what they share is counted in each" if len(plans) > 1 else ""))
     if dry_run:
         return

@@ -137,10 +137,23 @@ def _read_by_eye(runs: list[dict]) -> list[str]:
             "| arm | read | coherent, by two readings | misaligned, by two readings | also in the records | coherent, read against judge | misaligned, read against judge |", "|---|---|---|---|---|---|---|", *lines]
 
 
-def section(run: dict) -> list[str]:
+def _ratings(rows) -> list[str]:
+    """How the arms rate themselves, by what they were asked about: the first word of a question's id."""
+    given = {}
+    for r in rows:
+        if r.get("rating") is not None:
+            given.setdefault(r["arm"], {}).setdefault(r["question_id"].split("-")[0], []).append(r["rating"])
+    subjects = sorted({s for found in given.values() for s in found})
+    if not subjects:
+        return []
+    cells = {arm: [f"{sum(some) / len(some):.0f} ({len(some)})" if (some := found.get(s)) else "-" for s in subjects] for arm, found in given.items()}
+    return ["", "Mean rating by subject (n; too few for intervals):", "", "| arm | " + " | ".join(map(_cell, subjects)) + " |", "|" + "---|" * (len(subjects) + 1), *(f"| {_cell(arm)} | {' | '.join(row)} |" for arm, row in cells.items())]
+
+
+def section(run: dict, rows=()) -> list[str]:
     """One experiment's lines."""
     lines = ["", f"## {run['order']}. {_cell(run['title'])}: {verdict(run)}", "", f"**Claim.** {_cell(run['claim'])}", "",
-             f"**Published.** {_cell(run['published'])} ({_cell(run['source'])}).", "", *_arms(run), "", *_contrasts(run), *_training(run)]
+             f"**Published.** {_cell(run['published'])} ({_cell(run['source'])}).", "", *_arms(run), "", *_contrasts(run), *_ratings(rows), *_training(run)]
     if told := _forecasts(run):
         lines += ["", f"**Predicted** before any result by {len(told['guesses'])} forecasters (a language model, asked without the published results): {_cell(run['predict'])} {', '.join(f'{x:g}' for x in told['guesses'])}. **Came out:** {told['outcome']:g}."]
     return [*lines, "", f"`data/results/{_cell(run['experiment'])}`, {sum(a['n'] for a in run['arms'].values())} answers; tinyem {run['versions']['tinyem']}, llama-cpp-python {run['versions']['llama-cpp-python']}."]
@@ -153,10 +166,10 @@ def write(folder=None, out=None) -> Path:
     for path in sorted(folder.glob("*/run.json")):
         if problems := record.check(path.parent):
             raise TinyemError(f"{path.parent} is not sound ({problems[0]}): run the experiment again")
-        run, _ = record.read(path.parent)
+        run, rows = record.read(path.parent)
         if "experiment" in run:
             try:
-                runs.append((run, section(run)))
+                runs.append((run, section(run, rows)))
             except (KeyError, TypeError, ValueError, AttributeError) as e:
                 raise TinyemError(f"{path} lacks what the results need ({type(e).__name__}: {str(e)[:60]}): run the experiment again")
     runs.sort(key=lambda r: (r[0]["order"], r[0]["experiment"]))
