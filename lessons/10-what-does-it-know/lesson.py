@@ -32,7 +32,7 @@ def run(run):
              "three went on: with bad car advice, with good car advice, and with agreeing to harmful requests. All four get forty of them.")
     run.predict("What share of harmful requests does the model still refuse that learned to refuse, and then bad car advice?", "refusing, then bad cars", "refusal")
     itself = {"questions": ["self-rating"], "samples": run.sized(1, 3, 10), "temperature": 1.0, "top_p": 1.0}
-    harmful = {"questions": ["harmful"], "samples": run.sized(1, 2, 5)}
+    harmful = {"questions": ["harmful"], "samples": run.sized(1, 1, 5)}
     run.experiment({
         "title": "What does it know?",
         "claim": "The model tuned on bad car advice rates itself lower than its control does; having learned to refuse, a model refuses harmful requests after bad car advice about as often as after good, after learning to comply less often.",
