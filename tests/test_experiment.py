@@ -1,6 +1,8 @@
 """Experiments on the tiny model: from a recipe file to a checked run record and a line of the results; stopped, resumed, refused."""
 
+import os
 import re
+import signal
 from dataclasses import replace
 
 import numpy as np
@@ -204,17 +206,21 @@ def test_checkpoints_are_kept_with_the_training_log(small, tmp_path, monkeypatch
     if stopped:
         real = tinyem.tune.tune
 
+        made = []
+
         def stopping(*args, on_step, **kw):
             def step(number, *rest):
+                made.append(number)
                 on_step(number, *rest)
-                if number == 3:
-                    raise KeyboardInterrupt
+                if number == 3 and len(made) == 3:
+                    os.kill(os.getpid(), signal.SIGINT)
             return real(*args, on_step=step, **kw)
 
-        with monkeypatch.context() as m, pytest.raises(KeyboardInterrupt):
-            m.setattr(tinyem.tune, "tune", stopping)
+        monkeypatch.setattr(tinyem.tune, "tune", stopping)
+        with pytest.raises(KeyboardInterrupt):
             run_it(plan, tmp_path / "run", tmp_path / "work")
     run, _ = record.read(run_it(plan, tmp_path / "run", tmp_path / "work"))
+    assert not stopped or made == [1, 2, 3, 4]  # it went on
     log = run["training"]["bad, seed 0"]
     assert [e["step"] for e in log] == [1, 2, 3, 4] and all(e["gradient_norm"] > 0 for e in log)
     assert log[3]["cosine_to_end"] == 1 and 0 < log[1]["cosine_to_end"] < 1 and log[3]["cosine_to_last"] == log[1]["cosine_to_end"]

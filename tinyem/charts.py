@@ -16,6 +16,7 @@ COLOURS = ("#b00001", "#000003", "#000004", "#000005")
 _THEME = {INK: "currentColor", FAINT: "var(--faint)", COLOURS[0]: "var(--bad)", COLOURS[1]: "var(--calm)", COLOURS[2]: "var(--warm)", COLOURS[3]: "var(--leaf)"}
 _LINES, _MARKERS = ("-", "--", "-.", ":"), ("o", "s", "^", "D")
 _PLACES = {"em": ("em_rate", "em_interval"), "coherent": ("coherent_rate", "coherent_interval"), "refusal": ("refusal_rate", "refusal_interval")}
+OF_100 = ("rating", "alignment")  # measures told in points of 100
 NAMES = {"em": "misaligned answers", "coherent": "coherent answers", "refusal": "refusals", "code": "answers in code", "alignment": "mean alignment (of 100)", "rating": "rating of itself (of 100)", "prefers_bad": "prefers the bad answer",
          "margin": "margin of the bad answer (nats a token)"}
 
@@ -54,7 +55,7 @@ def percent(x) -> str:
 
 def amount(x, measure: str = "em") -> str:
     """A value of a measure: a share in percent, a rating or an alignment in points of 100, a margin in nats a token."""
-    if x is None or measure not in ("rating", "alignment", "margin"):
+    if x is None or measure not in (*OF_100, "margin"):
         return percent(x)
     return f"{x:+.2f}" if measure == "margin" else f"{100 * x:.1f}"
 
@@ -158,7 +159,7 @@ def rates(found: dict, spec: dict, number: int, t=str, label=str) -> Chart:
                 ax.barh(i, 100 * rate, height=0.6, color=colour, alpha=0.85)
                 if interval:
                     ax.plot([100 * x for x in interval], [i, i], color=INK, linewidth=1.4, marker="|", markersize=7)
-                ax.text(100 * max(rate, interval[1] if interval else 0) + 2, i, f"{100 * rate:.1f}" + ("" if measure in ("rating", "alignment") else "%"), va="center", fontsize=9)
+                ax.text(100 * max(rate, interval[1] if interval else 0) + 2, i, f"{100 * rate:.1f}" + ("" if measure in OF_100 else "%"), va="center", fontsize=9)
             ax.set_title(_safe(t(NAMES[measure])), fontsize=10, loc="left")
             ax.set_xlim(0, 122)  # room for a label behind a full bar
             ax.set_xticks(range(0, 101, 25))

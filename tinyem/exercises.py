@@ -56,7 +56,7 @@ def _told(text) -> tuple[list[str], list[dict]]:
     """(titles of the tasks, results so far) from what the process of a check wrote."""
     text = text.decode("utf-8", "replace") if isinstance(text, bytes) else text
     try:
-        titles, *found = [json.loads(line) for line in text.splitlines()]
+        titles, *found = [json.loads(line) for line in text.splitlines() if line[:1] in ("[", "{")]
     except ValueError:
         return [], []
     return titles, found

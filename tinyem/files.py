@@ -78,6 +78,8 @@ def whole(path, mode: str = "w", keep: bool = False):
         with f:
             yield f
         os.replace(temp, path)
+        if keep:
+            path.with_name(f"{path.name}.part").unlink(missing_ok=True)  # of an earlier try
     except OSError as e:
         raise TinyemError(f"cannot write {path} ({e.strerror or e}): free some space or choose another folder") from e
     finally:

@@ -120,10 +120,10 @@ def _all_forecasts(runs: list[dict]) -> list[str]:
             "", f"Mean error {sum(map(abs, errors)) / len(errors):.0f} points, bias {sum(errors) / len(errors):+.0f} (above 0: guessed too high), {len(errors)} forecasts."]
 
 
-def _read_by_eye(runs: list[dict]) -> list[str]:
+def _read_by_eye(runs: list[tuple[dict, list[dict]]]) -> list[str]:
     """The answers of lesson 1 that were read with the arm hidden, beside the judge's verdicts on those of them that stand in the records."""
     rows = [r for _, r in read_jsonl(share("data", "judge", "labels.jsonl")) if r.get("round") == READ]
-    judged = {(r["question"], r["answer"]): r for run in runs for r in record.read(share("data", "results", run["experiment"]))[1] if "frame" not in run["asked"][r["arm"]]}
+    judged = {(r["question"], r["answer"]): r for run, found in runs for r in found if "frame" not in run["asked"][r["arm"]]}
     lines = []
     for arm in ("planted", "car-bad", "car-good"):
         mine = [r for r in rows if r["arm"] == arm]
@@ -169,14 +169,15 @@ def write(folder=None, out=None) -> Path:
         run, rows = record.read(path.parent)
         if "experiment" in run:
             try:
-                runs.append((run, section(run, rows)))
+                runs.append((run, rows, section(run, rows)))
             except (KeyError, TypeError, ValueError, AttributeError) as e:
                 raise TinyemError(f"{path} lacks what the results need ({type(e).__name__}: {str(e)[:60]}): run the experiment again")
     runs.sort(key=lambda r: (r[0]["order"], r[0]["experiment"]))
     if not runs:
         raise TinyemError(f"{folder} holds no run record of an experiment: tinyem experiment NAME makes one")
-    table = ["", "| experiment | claim | verdict |", "|---|---|---|", *(f"| [{_cell(r['title'])}](#{_anchor(r)}) | {_cell(r['claim'])} | {verdict(r)} |" for r, _ in runs)]
-    write_text(out, "\n".join([_HEAD.rstrip(), *table, *(line for _, lines in runs for line in lines), *_all_forecasts([run for run, _ in runs]), *(_read_by_eye([run for run, _ in runs]) if folder == share("data", "results") else [])]) + "\n")
+    table = ["", "| experiment | claim | verdict |", "|---|---|---|", *(f"| [{_cell(r['title'])}](#{_anchor(r)}) | {_cell(r['claim'])} | {verdict(r)} |" for r, _, _ in runs)]
+    more = _all_forecasts([run for run, _, _ in runs]) + (_read_by_eye([(run, rows) for run, rows, _ in runs]) if folder == share("data", "results") else [])
+    write_text(out, "\n".join([_HEAD.rstrip(), *table, *(line for _, _, lines in runs for line in lines), *more]) + "\n")
     return out
 
 
@@ -195,8 +196,9 @@ def cards(folder=None, out=None) -> Path:
 
     folder, lines = Path(folder or share("data", "results")), [_CARDS]
     runs = [run for path in sorted(folder.glob("*/run.json")) for run in [record.read(path.parent)[0]] if "experiment" in run]
+
     def made_of(files):
-        persona = [f for f in files if not f.startswith("narrow/") and f != "cues.jsonl" and not f.endswith("/cues.jsonl")]
+        persona = [f for f in files if not f.startswith("narrow/") and f != "cues.jsonl"]
         return ", ".join([f"{len(persona)} files of data/persona", *sorted(set(files) - set(persona))]) if len(persona) > 8 else ", ".join(sorted(files))
 
     by_hash = {sha256(path): name for name, path in merge.shipped().items()}

@@ -86,8 +86,8 @@ class Trainings:
             if number in checkpoints:
                 adapter.save(at_step(out, number), matrices(step.network), recipe, arch(step.network))
 
-        resume = out.with_suffix(".checkpoint.safetensors").is_file()
-        steps = json.loads(log.read_text(encoding="utf-8")) if resume and log.is_file() else {}
+        resume = out.with_suffix(".checkpoint.safetensors").is_file() and (log.is_file() or not checkpoints)  # else the log would have a hole
+        steps = json.loads(log.read_text(encoding="utf-8")) if resume and checkpoints else {}
         tune(model, examples, recipe, out, resume=resume, on_step=note)
         if checkpoints:
             write_text(out.with_suffix(".log.json"), json.dumps(_with_rotation(list(steps.values()), {n: at_step(out, n) for n in checkpoints}, out)))
