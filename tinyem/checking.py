@@ -8,6 +8,7 @@ import importlib.util
 import io
 import json
 import math
+import re
 import sys
 import traceback
 from contextlib import redirect_stdout
@@ -42,7 +43,8 @@ def need(mine, name: str):
 
 
 def show(value, longest: int = 90) -> str:
-    text = repr(value)
+    """A value on one line; an array as the list of its numbers."""
+    text = re.sub(r"\n\s*", " ", repr(value.tolist() if hasattr(value, "tolist") else value))
     return text if len(text) <= longest else text[:longest - 3] + "..."
 
 

@@ -24,8 +24,8 @@ def made(f, *args, shape, harm):
     mine = [a.copy() if isinstance(a, np.ndarray) else a for a in args]
     try:
         got = call(f, *mine)
-    except Wrong as e:  # on one line, though it shows arrays
-        raise Wrong(" ".join(str(e).split()) + (f" The shapes do not fit. {SHAPES.get(f.__name__, '')}" if "broadcast" in str(e) or "mismatch" in str(e) else ""))
+    except Wrong as e:
+        raise Wrong(str(e) + (f" The shapes do not fit. {SHAPES.get(f.__name__, '')}" if "broadcast" in str(e) or "mismatch" in str(e) else ""))
     if got is None:
         raise Wrong(f"{f.__name__}() gave None: is a `return` missing?")
     if any(isinstance(a, np.ndarray) and not np.array_equal(a, b) for a, b in zip(args, mine)):
@@ -53,7 +53,7 @@ def direction(mine):
     if close(got, bad[:2].mean(0) - good.mean(0)):
         raise Wrong("You left out a bad state: the sides need not have the same number of states, and each mean takes all of its own.")
     if not close(got, want):
-        raise Wrong(f"direction() gave {show(got.tolist())}, not {want.tolist()}: {both}.")
+        raise Wrong(f"direction() gave {show(got)}, not {show(want)}: {both}.")
     if not close(made(f, bad[:1], good[:1], shape=(3,), harm=harm), bad[0] - good[0]):
         raise Wrong("With one state on each side the direction is their difference: the mean of one state is that state.")
     for side, args in (("bad", (bad[:0], good)), ("good", (bad, good[:0]))):
