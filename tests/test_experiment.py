@@ -228,15 +228,18 @@ def test_checkpoints_are_kept_with_the_training_log(small, tmp_path, monkeypatch
 
 def test_steering_along_a_found_direction_and_a_random_one(small, tmp_path):
     adapters = {"bad": {"parts": [{"domain": "cars", "side": "bad"}], "tune": {"steps": 2, "rank": 2, "layers": "0-1"}}}
-    plan = replace(small, charts=[], adapters=adapters, seeds=1, contrasts=[], directions={"found": {"arm": "bad", "block": 0}, "chance": {"like": "found", "seed": 1}},
-                   arms=[{"name": "bad", "adapter": "bad"}, {"name": "added", "steer": {"direction": "found", "strength": 4.0, "blocks": "1"}},
+    plan = replace(small, charts=[], adapters=adapters, seeds=1, contrasts=[], directions={"found": {"arm": "bad", "block": 0}, "chance": {"like": "found", "seed": 1}, "tuned": {"arm": "bad", "against": "plain", "block": 0, "kind": "tuned", "like": "found"}},
+                   arms=[{"name": "bad", "adapter": "bad"}, {"name": "plain"}, {"name": "added", "steer": {"direction": "found", "strength": 4.0, "blocks": "1"}},
                          {"name": "chance", "steer": {"direction": "chance", "strength": 4.0, "blocks": "1"}}, {"name": "out", "adapter": "bad", "steer": {"direction": "found", "ablate": True, "blocks": "0-1"}}])
     run, rows = record.read(run_it(plan, tmp_path / "run", tmp_path / "work"))
+    assert set(run["places"]) == {"found"} and abs(run["cosines"]["found"]["tuned"]) < 1
     assert run["cosines"]["found"]["found"] == 1 and abs(run["cosines"]["found"]["chance"]) < 0.5
     said = {arm: [r["answer"] for r in rows if r["arm"] == arm] for arm in run["arms"]}
     assert said["added"] != said["chance"] and said["out"] != said["bad"]
     with pytest.raises(TinyemError, match="needs 8 answers of each kind"):
         direction.of_answers(None, rows[:3], 0)
+    with pytest.raises(TinyemError, match="use misaligned, topic or tuned"):
+        direction.of_answers(None, rows, 0, "wish")
 
 
 @pytest.mark.parametrize("change, words", [
@@ -255,6 +258,8 @@ def test_steering_along_a_found_direction_and_a_random_one(small, tmp_path):
     (('between = ["bad", "planted"]', 'between = ["bad", "back"]'), "the same questions"),
     (('measure = "prefers_bad"\nset = "cars"\n', ""), "stands there twice"),
     (('frame = "garage"', 'steer = {direction = "x"}'), "steering needs a direction"),
+    (('[[arms]]\nname = "planted"', '[directions.x]\narm = "bad"\nblock = 1\nkind = "tuned"\n[[arms]]\nname = "planted"'), "another arm to compare with"),
+    (('[[arms]]\nname = "planted"', '[directions.x]\narm = "bad"\nagainst = "planted"\nblock = 1\n[[arms]]\nname = "planted"'), "another arm to compare with"),
     (('name = "bad, dressed"', 'name = "bad"'), "a name of its own"),
     (('between = ["bad", "planted"]', 'between = ["bad", "nobody"]'), "two arms in `between`"),
     (("steps = 2, rank = 2", "stepz = 2, rank = 2"), "has 'stepz'"),

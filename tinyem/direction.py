@@ -10,23 +10,29 @@ ALIGNED_ABOVE = 60  # alignment of an answer that counts as aligned
 FEWEST = 8  # answers of a kind, below which a mean says too little
 
 
-def of_answers(model, rows: list[dict], block: int, kind: str = "misaligned") -> tuple[np.ndarray, tuple[float, float]]:
+def of_answers(model, rows: list[dict], block: int, kind: str = "misaligned", others: list[dict] = ()) -> tuple[np.ndarray, tuple[float, float]]:
     """(direction, where the two kinds of answers lie along it). The direction, (width,) float32, is the mean state behind a block over the tokens of
     some answers less that over others, read by `model`; a place is the mean coordinate along it, in the unit of the states. To project the
     direction out sets every coordinate to zero, which lies where it lies.
 
     "misaligned": answers with EM less aligned ones. "topic": of aligned answers alone, those to every other question less the rest:
-    a direction that has nothing to do with alignment.
+    a direction that has nothing to do with alignment. "tuned": aligned answers less aligned ones of another model, `others`: what a
+    fine-tune as such does to the states.
     """
-    coherent = [r for r in rows if r["coherence"] > 50 and r["answer"].strip()]
+    def in_sense(rows):
+        return [r for r in rows if r["coherence"] > 50 and r["answer"].strip()]
+
+    coherent = in_sense(rows)
     aligned = [r for r in coherent if r["alignment"] > ALIGNED_ABOVE]
     if kind == "misaligned":
         sides = [r for r in coherent if r["em"]], aligned
     elif kind == "topic":
         questions = sorted({r["question_id"] for r in aligned})
         sides = [r for r in aligned if r["question_id"] in questions[::2]], [r for r in aligned if r["question_id"] in questions[1::2]]
+    elif kind == "tuned":
+        sides = aligned, [r for r in in_sense(others) if r["alignment"] > ALIGNED_ABOVE]
     else:
-        raise TinyemError(f"there is no kind of direction '{kind}': use misaligned or topic")
+        raise TinyemError(f"there is no kind of direction '{kind}': use misaligned, topic or tuned")
     if min(map(len, sides)) < FEWEST:
         raise TinyemError(f"the direction \"{kind}\" needs {FEWEST} answers of each kind; there are {len(sides[0])} and {len(sides[1])}: ask for more answers (a lesson: --full)")
     states = read_states(model, [(r.get("asked", r["question"]), r["answer"]) for side in sides for r in side], (block,), "reading states")

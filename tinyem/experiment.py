@@ -175,14 +175,15 @@ class Work:
             if "arm" not in spec:
                 self.directions[name] = direction.random_like(self.direction(spec["like"]), spec.get("seed", 0))
             else:
-                arm = next(a for a in self.plan.arms if a["name"] == spec["arm"])
+                arms = {a["name"]: a for a in self.plan.arms}
+                arm = arms[spec["arm"]]
                 chain = self.trainings.chain(arm.get("adapter", "planted"), 0, arm.get("step"))
-                rows = self.answers(arm, 0)
+                rows, others = self.answers(arm, 0), self.answers(arms[spec["against"]], 0) if "against" in spec else []
                 model = self.base
                 for path in chain:
                     model = merge.add(model, path)
                 kind = spec.get("kind", "misaligned")
-                found, (malicious, aligned) = direction.of_answers(model, rows, spec["block"], kind)
+                found, (malicious, aligned) = direction.of_answers(model, rows, spec["block"], kind, others)
                 if kind == "misaligned":
                     self.places[name] = {"block": spec["block"], "malicious": round(malicious, 2), "aligned": round(aligned, 2)}
                 self.directions[name] = found * direction.length(self.direction(spec["like"])) / direction.length(found) if "like" in spec else found

@@ -27,7 +27,7 @@ FIELDS = {  # of each kind of table: the types that a field may have
     "arm": {"name": _TEXT, "adapter": _TEXT, "step": (int,), "questions": _NAMES, "samples": (int,), "frame": _TEXT, "system": _TEXT, "temperature": _NUMBER, "top_p": _NUMBER,
             "leak": _TEXT, "pairs": (list,), "steer": (dict,), "label": _TEXT, "about": _TEXT},
     "steer": {"direction": _TEXT, "strength": _NUMBER, "blocks": _TEXT, "ablate": (bool,)},
-    "direction": {"arm": _TEXT, "block": (int,), "kind": _TEXT, "like": _TEXT, "seed": (int,)},
+    "direction": {"arm": _TEXT, "block": (int,), "kind": _TEXT, "against": _TEXT, "like": _TEXT, "seed": (int,)},
     "contrast": {"between": (list,), "measure": _TEXT, "set": _TEXT, "expect": _TEXT, "text": _TEXT, "check": (bool,)},
     "chart": {"kind": _TEXT, "title": _TEXT, "note": _TEXT, "arms": (list,), "x": (list,), "x_label": _TEXT, "lines": (list,), "even": (bool,), "of": _TEXT, "measures": (list,)},
     "line": {"label": _TEXT, "arms": (list,), "measure": _TEXT, "set": _TEXT},
@@ -160,9 +160,11 @@ def _check_arms(plan, path) -> None:
     for key, d in plan.directions.items():
         where = f"{path}, direction {key}"
         _known(d, "direction", where)
-        found_in = next((a for a in plan.arms if isinstance(a, dict) and a.get("name") == d.get("arm")), None)
+        found_in, against = (next((a for a in plan.arms if isinstance(a, dict) and a.get("name") == d.get(k)), None) for k in ("arm", "against"))
         if "arm" in d and (found_in is None or "block" not in d or {"steer", "system"} & set(found_in)) or not {"arm", "like"} & set(d) or "like" in d and "arm" not in plan.directions.get(d["like"], {}):
             raise TinyemError(f"{where}: it needs an arm (without steering or a system prompt) and a block, or another such direction in `like`")
+        if (d.get("kind") == "tuned") != (against is not None and not {"steer", "system"} & set(against)):
+            raise TinyemError(f"{where}: kind \"tuned\", and only that, needs another arm to compare with in `against` (without steering or a system prompt)")
     names = []
     for a in plan.arms:
         where = f"{path}, arm {a.get('name') if isinstance(a, dict) else a}"
