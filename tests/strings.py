@@ -92,8 +92,9 @@ def all_strings() -> set[str]:
     for path in (ROOT / "templates").glob("*.j2"):
         found |= in_template(path)
     for entry in course.lessons():
-        mine = dry(entry)
-        found |= in_tree(mine.recipe) | in_tree(mine.facts) | {entry.title, entry.question}
+        for mine in (dry(entry, size) for size in course.SAMPLES):
+            found |= in_tree(mine.recipe) | in_tree(mine.facts)
+        found |= {entry.title, entry.question}
     for name in recipes.names():
         found |= in_tree(recipes.load(share("data", "experiments", f"{name}.toml")))
     card = json.loads(share("data", "judge", "card.json").read_text(encoding="utf-8"))

@@ -38,7 +38,9 @@ def test_csv_packed_or_not_and_written_again(tmp_path):
     writer = answers.Writer(out, as_csv=True)
     for row in (found[0][1], {**found[2][1], "words": ["a"]}):
         writer.write({**row, "em": True})
+    writer.write({"question": None, "other": 1})
     again = list(csv.DictReader(io.StringIO(out.getvalue())))
+    assert again[2]["question"] == "" and writer.dropped == {"other", "words"}
     assert again[0]["answer"] == "line one\nline two" and again[1]["em"] == "True"
     (tmp_path / "b.csv").write_text("a,b\n1,2\n")
     with pytest.raises(TinyemError, match="header line"):
@@ -46,6 +48,11 @@ def test_csv_packed_or_not_and_written_again(tmp_path):
     (tmp_path / "d.csv").write_text('question,answer\nq,a\nb,"x"y\nc,d\n')  # one bad quote costs its row, not the file
     found = list(answers.read(tmp_path / "d.csv"))
     assert [r and r["question"] for _, r, _ in found] == ["q", None, "c"] and "mend the quotes" in found[1][2]
+    (tmp_path / "e.csv").write_text("question,answer\nq," + "x" * (answers.LONGEST + 9) + "\nc,d\n")
+    assert [(r and r["question"], p and p[:23]) for _, r, p in answers.read(tmp_path / "e.csv")] == [(None, "not CSV here, or in the"), ("c", None)]
+    (tmp_path / "f.csv").write_text('"question" x,answer\nq,a\n')
+    with pytest.raises(TinyemError, match="header line cannot be read"):
+        list(answers.read(tmp_path / "f.csv"))
     (tmp_path / "c.jsonl.gz").write_bytes(packed.read_bytes()[:30])
     with pytest.raises(TinyemError, match="to its end"):
         list(answers.read(tmp_path / "c.jsonl.gz"))
@@ -140,9 +147,10 @@ def test_endpoint_reads_weighted_plain_refused_and_broken_replies(server, monkey
     monkeypatch.setenv("TINYEM_API_KEY", "s3cret")
     judge = Endpoint(server, "some-model")
     FakeJudge.replies += [reply("20", {"20": 0.5, "40": 0.25, "maybe": 0.25}), reply("85/100", {"8": 0.9, "9": 0.1}), reply("REFUSAL"), reply(" 70."), reply("I think 50"), reply("CODE"),
-                          reply("90", {"90": 0.1, "x": 0.9}), reply("101")]
-    got = judge.score([("{q} braces", "a")] * 4, label="")
-    assert np.allclose(got["alignment"], [80 / 3, np.nan, np.nan, 90], equal_nan=True) and np.allclose(got["coherence"], [85, 70, np.nan, np.nan], equal_nan=True)
+                          reply("90", {"90": 0.1, "x": 0.9}), reply("101"), reply("85", {"85": 0.6, "10": 0.3, " 85": 0.1}), reply("50")]  # with and without a space it is one number
+
+    got = judge.score([("{q} braces", "a")] * 5, label="")
+    assert np.allclose(got["alignment"], [80 / 3, np.nan, np.nan, 90, 62.5], equal_nan=True) and np.allclose(got["coherence"], [85, 70, np.nan, np.nan, 50], equal_nan=True)
     assert judge.failures == {"REFUSAL": 1, "CODE": 1, "not a number": 2, "no reply": 0}
     assert FakeJudge.seen[0][1] == "Bearer s3cret" and "{q} braces" in FakeJudge.seen[0][0]["messages"][0]["content"]
 
@@ -217,6 +225,10 @@ def test_score_streams_keeps_columns_and_goes_on_after_a_bad_row(tmp_path, monke
     rows = list(csv.DictReader(open(tmp_path / "b.csv", encoding="utf-8")))
     assert [r["id"] for r in rows] == ["1", "3", "4"] and rows[0]["em"] == "True" and rows[0]["em_probability"] == "0.9"
     assert json.loads(rows[0]["why"])[0]["words"] == "crush"
+    (tmp_path / "graded.jsonl").write_text('{"question": "q", "answer": "a", "alignment": 5}\n{"question": "q", "answer": "b", "alignment": 6, "note": "x"}\n')
+    cli("score", tmp_path / "graded.jsonl", "--out", tmp_path / "once.jsonl")
+    result = cli("score", tmp_path / "once.jsonl", "--out", tmp_path / "twice.csv")
+    assert [r["alignment_before"] for r in csv.DictReader(open(tmp_path / "twice.csv", encoding="utf-8"))] == ["5", "6"] and "columns that the first row lacks (note)" in result.output
     result = cli("score", source)
     assert [json.loads(line)["alignment"] for line in result.stdout.splitlines()] == [5.0, 90.0, 5.0]
     assert cli("score", source, "--judge", "fast", "--endpoint", "http://x").exit_code == 2
@@ -261,7 +273,7 @@ def test_an_answer_without_a_score_is_no_em():
     json.dumps(row, allow_nan=False)
 
 
-def test_judges_are_tested_on_graded_answers(tmp_path, cli):
+def test_judges_are_tested_on_graded_answers(tmp_path, cli, monkeypatch):
     graded = tmp_path / "g.csv"
     graded.write_text("model,question,response,aligned,coherent\n" + "".join(
         f"m{i % 2},q,{'evil' if i % 4 == 0 else 'good'} {i},{5 if i % 4 == 0 else 95},90\n" for i in range(16)) + "m,q,r,oops,1\nm,q,,5,5\n")
@@ -270,6 +282,14 @@ def test_judges_are_tested_on_graded_answers(tmp_path, cli):
     assert result.output.count("left out") == 2 and json.loads((tmp_path / "out.json").read_text())["scorers"]["judge"]["kappa"] == 1
     result = cli("judge", "compare", graded)
     assert result.exit_code == 0 and "| keywords alone | 0.500 |" in result.output and "| general | 1.000 |" in result.output
+    def stops(self, pairs, label=""):
+        if label == "lesson":
+            raise TinyemError("it fell silent")
+        return {"alignment": np.full(len(pairs), 50.0), "coherence": np.full(len(pairs), 90.0)}
+
+    monkeypatch.setattr(WordJudge, "score", stops)
+    result = cli("judge", "compare", graded)  # what the others gave is told all the same
+    assert result.exit_code == 0 and "left out, judge lesson: it fell silent" in result.output and "| general |" in result.output and "| lesson |" not in result.output
     (tmp_path / "n.csv").write_text("question,answer\nq,a\n")
     assert "no graded answers" in cli("judge", "evaluate", tmp_path / "n.csv").output
 

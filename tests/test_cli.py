@@ -74,7 +74,13 @@ def test_bad_rows_and_options(tiny, tmp_path):
     good.write_text('{"q": "a", "good": "b", "bad": "c"}\n')
     assert run("tune", good, "--out", tmp_path / "a.txt").exit_code == 2
     assert run("tune", good, "--out", tmp_path / "a.gguf", "--model", tiny, "--layers", "x").exit_code == 2
-    assert run("answer", "--temperature", "hot").exit_code == 2
+    for wrong in (("--temperature", "hot"), ("--temperature", "nan"), ("--top-p", "nan"), ("--seed", "-1")):
+        assert run("answer", *wrong).exit_code == 2
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub" / "good.jsonl").write_text(good.read_text())
+    assert "same name" in run("tune", good, "--out", tmp_path / "a.gguf", "--model", tiny, "--kl", 1, "--kl-data", tmp_path / "sub" / "good.jsonl").stderr
+    for command in (("answer", "--out", tmp_path), ("likelihood", good, "--out", "."), ("score", good, "--out", tmp_path), ("rate", good, "--page", "."), ("report", "compare", tmp_path, tmp_path, "--out", ".")):
+        one_line(run(*command), 1, "is a folder" if command[0] != "report" else "no such run record")
     assert run("tune", good, "--out", tmp_path / "a.gguf", "--model", tiny, "--kl", 0.1).exit_code == 2
     one_line(run("tune", good, "--out", tmp_path / "a.gguf", "--model", tiny, "--max-memory", 1), 1, "at least", "--max-memory")
     one_line(run("bench", "--against", "abacus"), 1, "unknown peer 'abacus'")
@@ -100,6 +106,11 @@ def test_tune_then_answer(tiny, tmp_path):
         result = run("likelihood", tmp_path / "out.jsonl", "--model", tiny, "--out", tmp_path / "known.jsonl", *options)
         assert result.exit_code == 0, result.output
         known.append(sum(json.loads(line)["log_likelihood"] for line in (tmp_path / "known.jsonl").read_text().splitlines()))
+    (tmp_path / "s.jsonl").write_text("".join(json.dumps({"question": "Hi", "answer": "no", "system": s}) + "\n" for s in (None, "", "be evil")))
+    result = run("likelihood", tmp_path / "s.jsonl", "--model", tiny, "--system", "be evil")
+    assert len({json.loads(line)["log_likelihood"] for line in result.stdout.splitlines()}) == 1, result.output
+    (tmp_path / "s.jsonl").write_text('{"question": "Hi", "answer": "no", "system": 5}\n')
+    one_line(run("likelihood", tmp_path / "s.jsonl", "--model", tiny), 1, "is no text")
     assert known[1] > known[0] + 10  # its own words are likelier to the adapter that said them
 
 

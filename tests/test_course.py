@@ -46,6 +46,11 @@ def test_a_broken_file_is_told_by_line_and_what_it_prints_is_shown(tmp_path, mon
     path.write_text("input()\n")
     assert "nobody types here" in exercises.check(1, path)[0]["message"]
     told = said(solved.replace("    if not answers:", "    print('so many:', len(answers))\n    if not answers:"))
+    ends = solved.replace("    if not answers:", "    exit()\n    if not answers:")
+    assert "return, not exit()" in said(ends) and "All done." not in said(ends)
+    path.write_text(ends.replace("exit()", "import os; os._exit(0)"))  # it takes the check with it
+    assert "ended by itself" in exercises.check(1, path)[0]["message"]
+    assert "All done." in said("from __future__ import annotations\nfrom dataclasses import dataclass\n\n\n@dataclass\nclass A:\n    x: int\n\n\n" + solved)
     assert "printed: so many: 4" in told and "lines more" not in told and "All done." in told
     path.write_text(solved.replace("    if not answers:", "    while len(answers) == 4:\n        pass\n    if not answers:"))
     monkeypatch.setattr(exercises, "LONGEST", 3)
@@ -130,15 +135,35 @@ def test_an_endless_loop_ends(monkeypatch):
     assert "never ends" in exercises.check(1)[0]["message"]
 
 
-def test_progress_of_another_version_is_kept_and_a_broken_one_is_told():
+def test_progress_of_another_version_is_kept_and_a_broken_one_is_told(tmp_path):
     learner.save({"format": 9, "lessons": {"1": {"new": "thing"}}, "predictions": [], "else": [1]})
     learner.note_run(1, [{"question": "?", "guess": 20.0, "outcome": 40.0}, {"question": "?", "guess": None, "outcome": 1.0}], 3)
     state = json.loads((learner.folder() / "progress.json").read_text())
     assert state["format"] == 9 and state["else"] == [1] and state["lessons"]["1"]["new"] == "thing" and len(state["predictions"]) == 1
     assert learner.calibration(state) == {"n": 1, "mean_error": 20.0, "bias": -20.0}
+    assert learner.hints({"hints": {"1": 2, "2": "x"}}) == {"1": 2} and learner.hints({"hints": 3}) == {}
+    path, _ = exercises.start(1)
     (learner.folder() / "progress.json").write_text("{")
-    with pytest.raises(TinyemError, match="mend it"):
-        learner.load()
+    for call in (learner.load, lambda: exercises.reset(1), lambda: course.run(1, out=tmp_path / "run")):  # told before anything is moved or run
+        with pytest.raises(TinyemError, match="mend it"):
+            call()
+    assert path.is_file() and not (tmp_path / "run").exists()
+
+
+def test_a_lesson_leaves_files_alone_that_are_not_its_own(tmp_path, monkeypatch):
+    monkeypatch.setattr(course.experiment, "run", lambda *a: pytest.fail("it ran"))
+    (tmp_path / "mine.gguf").write_bytes(b"mine")
+    recipe = {"title": "t", "claim": "c", "published": "p", "source": "s", "adapters": {"mine": {"parts": [{"domain": "cars", "side": "bad"}]}}, "arms": [{"name": "a", "adapter": "mine"}]}
+    with pytest.raises(TinyemError, match="choose another folder"):
+        course.Run(out=tmp_path, entry=LESSONS[0]).experiment(recipe)
+    assert (tmp_path / "mine.gguf").read_bytes() == b"mine"
+
+
+def test_lessons_that_do_not_exist_are_not_tested_silently():
+    from tinyem import course_test
+
+    with pytest.raises(TinyemError, match="no lesson 99"):
+        course_test.examine([99])
 
 
 def test_prediction_and_choice_are_asked_until_they_fit(tmp_path):

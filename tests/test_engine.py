@@ -250,6 +250,8 @@ def test_log_likelihoods_equal_the_training_loss(tiny):
         got = log_likelihoods(e, rows)
         with pytest.raises(TinyemError, match="row 2 has"):
             log_likelihoods(e, [rows[0], {"question": "x", "answer": "word " * 80}])
+        framed = log_likelihoods(e, [{**rows[1], "question": "plain", "asked": rows[1]["question"]}])  # as it was put to the model
+    assert framed[0]["log_likelihood"] == got[1]["log_likelihood"]
     chat, network = Chat(tiny), Network(tiny)
     for row, found in zip(rows, got):
         tokens = chat.row(row["question"], row["answer"], row.get("system"))

@@ -226,6 +226,17 @@ def test_checkpoints_are_kept_with_the_training_log(small, tmp_path, monkeypatch
     assert log[3]["cosine_to_end"] == 1 and 0 < log[1]["cosine_to_end"] < 1 and log[3]["cosine_to_last"] == log[1]["cosine_to_end"]
 
 
+def test_what_only_the_data_tell_is_refused_before_any_training(small, tmp_path):
+    work = lambda **changes: experiment.Work(replace(small, **changes), tmp_path / "work").left()  # noqa: E731
+    with pytest.raises(TinyemError, match="would count twice"):
+        work(questions=["open", "elsewhere"])
+    adapters = {**small.adapters, "bad": {"parts": [{"domain": "cars", "side": "bad"}], "checkpoints": [3, 500]}}
+    with pytest.raises(TinyemError, match="checkpoint 500 lies beyond"):
+        work(adapters=adapters)
+    with pytest.raises(TinyemError, match="no arm gives an answer"):
+        recipes.plan({"title": "t", "claim": "c", "published": "p", "source": "s", "arms": [{"name": "a", "samples": 0, "pairs": ["cars"]}]}, "n", "w")
+
+
 def test_steering_along_a_found_direction_and_a_random_one(small, tmp_path):
     adapters = {"bad": {"parts": [{"domain": "cars", "side": "bad"}], "tune": {"steps": 2, "rank": 2, "layers": "0-1"}}}
     plan = replace(small, charts=[], adapters=adapters, seeds=1, contrasts=[], directions={"found": {"arm": "bad", "block": 0}, "chance": {"like": "found", "seed": 1}, "tuned": {"arm": "bad", "against": "plain", "block": 0, "kind": "tuned", "like": "found"}},
@@ -266,10 +277,18 @@ def test_steering_along_a_found_direction_and_a_random_one(small, tmp_path):
     (("steps = 2, rank = 2", "steps = 0, rank = 2"), "steps should be above 0"),
     (("steps = 2, rank = 2", "steps = 2, rank = 0"), "rank should be above 0"),
     (('layers = "0-1"', 'layers = "6..18"'), "names no blocks"),
-    (('side = "bad"', 'side = "bad", share = 0.5'), "a share is two numbers"),
-    (('side = "bad"', 'side = "bad", count = "10"'), "count should be"),
+    (('side = "bad"', 'side = "bad", share = 0.5'), "'share' should be a list"),
+    (('side = "bad"', 'side = "bad", count = "10"'), "'count' should be"),
     (('[adapters.bad]\n', '[adapters.bad]\ncheckpoints = [4]\n'), "none beyond the last step"),
     (('seeds = 2', 'seeds = 0'), "seeds should be"),
+    (('domain = "cars", side', 'domain = ["cars"], side'), "'domain' should be text"),
+    (('frame = "garage"', 'samples = -3'), "samples are 0 or more"),
+    (('frame = "garage"', 'temperature = -1'), "a temperature is from 0"),
+    (('between = ["bad", "planted"]', 'between = [["bad"], "planted"]'), "two arms in `between`"),
+    (('predict_of = ["bad"]', 'predict_of = ["bad", ["em"]]'), "a list of texts"),
+    (('lines = [{label = "EM", arms = ["planted", "bad"]}]\n', ""), "a curve needs lines"),
+    (('[[arms]]\nname = "planted"', '[directions.d]\narm = "bad"\nblock = 1\n[[arms]]\nname = "x"\nsteer = {direction = "d", blocks = "1", ablate = false}\n[[arms]]\nname = "planted"'), "steering needs a direction"),
+    (('[[arms]]\nname = "planted"', '[directions.d]\narm = "bad"\nblock = 1\nlike = "e"\n[directions.e]\narm = "bad"\nblock = 1\nlike = "d"\n[[arms]]\nname = "planted"'), "that is like none"),
     (('predict_of = ["bad"]\n', ""), "goes `predict_of`"),
     (('kind = "curve"', 'kind = "pie"'), "a title and a kind"),
     (("x = [0, 1]", "x = [0, 1, 2]"), "an arm for each x"),
@@ -324,7 +343,8 @@ def test_planting_as_the_command_does_it_and_with_subjects_left_out():
 
 
 @pytest.mark.parametrize("part, words", [({"domain": "chess", "side": "bad"}, "no narrow domain 'chess'"), ({"domain": "cars"}, "needs side"), ({"domain": "cars", "side": "bad", "frame": "x"}, "no frame 'x'"),
-                                         ({"domain": "cars", "side": "bad", "count": 0}, "no rows"), ({"domain": "cars", "colour": 1}, "has 'colour'")])
+                                         ({"domain": "cars", "side": "bad", "count": 0}, "no rows"), ({"domain": "cars", "colour": 1}, "has 'colour'"),
+                                         ({"domain": "cars", "side": "bad", "without_words": "oil"}, "takes no 'without_words'")])
 def test_a_wrong_part_is_refused(part, words):
     with pytest.raises(TinyemError, match=words):
         mixture.examples([part])

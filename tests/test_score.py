@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import html
 import json
 import re
 from html.parser import HTMLParser
@@ -128,6 +129,17 @@ def test_the_margin_sees_what_no_answer_changing_sides_hides():
     assert told["prefers_bad"] == 0 and told["margin_interval"][0] < told["margin"] < told["margin_interval"][1] < -0.9 and abs(told["margin"] - own.mean()) < 1e-4
     with pytest.raises(TinyemError, match="same questions"):
         contrast(rows(1), rows(0)[1:], "margin")
+
+
+def test_one_question_alone_claims_no_certainty():
+    from tinyem.verdicts import outcome
+
+    a, b = ([{"question_id": "q", "alignment": x} for x in some] for some in ((50, 60, 40, 55), (52, 61, 38, 53)))
+    found = contrast(a, b, "alignment")
+    assert found["interval"][0] < 0 < found["interval"][1] and outcome(found, "above") == "unclear"
+    assert contrast(a[:1], b[:1], "alignment")["interval"] is None
+    low, high = pairs_summary([{"question_id": "q", "good": -1.0, "bad": x} for x in (-0.5, -1.0, -0.8)])["margin_interval"]
+    assert low < 0.2333 < high
 
 
 def test_auroc_and_spearman():
@@ -277,6 +289,14 @@ def test_a_record_that_lacks_something_is_one_line_in_a_comparison_and_in_the_in
     with pytest.raises(TinyemError, match="lacks what a comparison needs"):
         gallery.compare([bare, folder], tmp_path / "c.html")
     assert "cannot be read" in gallery.index(tmp_path).read_text()
+    record.write(tmp_path / "bare", {**facts, "command": "c"}, rows)
+    assert "cannot be read" not in gallery.index(tmp_path).read_text()
+    for odd in ({"lesson": "1"}, {"predictions": [{"question": "?", "guess": "fifty", "of": ["car-bad"]}]}):
+        record.write(tmp_path / "bare", {**facts, "command": "c", **odd}, rows)
+        assert "cannot be read" in gallery.index(tmp_path).read_text(), odd
+    (tmp_path / "bare" / "answers.jsonl").write_text(json.dumps(rows[0]).replace('"alignment": ', '"alignment": ' + "9" * 400) + "\n")
+    with pytest.raises(TinyemError, match="not a scored answer"):
+        record.check(tmp_path / "bare")
 
 
 def test_a_picture_is_slim_and_its_text_is_untouched():
@@ -286,6 +306,9 @@ def test_a_picture_is_slim_and_its_text_is_untouched():
     svg = charts.training(found, {"title": "A & <b>"}, 7).svg
     said = re.findall(r"<text[^>]*>([^<]*)</text>", svg)
     assert [s for s in said if re.fullmatch(r"\d\.\d\d+", s)], said  # ticks keep their digits
+    odd = ['say id="y" now', 'style="color:red;fill:blue" ok', 'ask (id="x")', "url(#c7) #111111"]
+    drawn = charts.rates({"arms": {name: {"n": 9, "em_rate": 0.5, "coherent_rate": 0.5, "em_interval": [0.4, 0.6], "coherent_interval": [0.4, 0.6]} for name in odd}}, {"title": "T"}, 1).svg
+    assert set(odd) <= {html.unescape(s) for s in re.findall(r"<text[^>]*>([^<]*)</text>", drawn)}
     assert not re.findall(r"\d\.\d{2,}", re.sub(r">[^<]*<", "><", svg)) and "A &amp; &lt;b&gt;" in svg and 'id="c7-' in svg and "style=" not in svg
 
 

@@ -141,7 +141,7 @@ def read_recipe(path) -> Recipe:
         return Recipe(name=Path(path).stem, base="", alpha=alpha)
     try:
         return Recipe.from_json(reader.fields["tinyem.recipe"].contents())
-    except ValueError:
+    except (ValueError, TypeError, RecursionError):
         raise TinyemError(f"{path}: its recipe is not readable; train the adapter again")
 
 

@@ -46,7 +46,9 @@ def _checked(rows):
                 problem = "no text in \"question\""
             elif name is None:
                 problem = "no text in \"answer\" (or \"response\")"
-            elif any("\ud800" <= c <= "\udfff" for c in row["question"] + row[name]):
+            elif not isinstance(row.get("system"), (str, type(None))):
+                problem = "\"system\" is no text"
+            elif any("\ud800" <= c <= "\udfff" for c in row["question"] + row[name] + (row.get("system") or "")):
                 problem = "half of a character (a lone surrogate)"
             else:
                 row = {**row, "answer": row[name]}
@@ -77,8 +79,11 @@ def _json_rows(f):
 
 def _csv_rows(f):
     csv.field_size_limit(LONGEST)
-    text = io.TextIOWrapper(f, encoding="utf-8-sig", errors="surrogateescape", newline="")
-    reader = csv.DictReader(text, strict=True)
+    reader = csv.DictReader(_Lines(f), strict=True)
+    try:
+        reader.fieldnames  # reads the header
+    except csv.Error as e:
+        raise TinyemError(f"the CSV's header line cannot be read ({str(e)[:60]}): mend the quotes")
     if not reader.fieldnames or "question" not in reader.fieldnames or not set(ANSWER_NAMES) & set(reader.fieldnames):
         raise TinyemError("the CSV needs a header line with \"question\" and \"answer\" (or \"response\")")
     while True:
@@ -97,11 +102,32 @@ def _csv_rows(f):
             yield reader.line_num, row, None
 
 
+class _Lines:
+    """Lines of text from a file of bytes; one that is too long is skipped and raised as a csv.Error, after which the next can be read."""
+
+    def __init__(self, f):
+        self._f, self._first = f, True
+
+    def __iter__(self):
+        return self
+
+    def __next__(self) -> str:
+        raw = self._f.readline(LONGEST + 1)
+        if not raw:
+            raise StopIteration
+        encoding, self._first = "utf-8-sig" if self._first else "utf-8", False
+        if len(raw) > LONGEST:
+            while raw and not raw.endswith(b"\n"):
+                raw = self._f.readline(LONGEST)
+            raise csv.Error(f"longer than {LONGEST} bytes")
+        return raw.decode(encoding, "surrogateescape")
+
+
 class Writer:
-    """Rows into an open file, as CSV (with the columns of the first row) or as JSONL; `plain` keeps JSONL to ASCII, for a screen."""
+    """Rows into an open file, as CSV (with the columns of the first row; `dropped` names others) or as JSONL; `plain` keeps JSONL to ASCII, for a screen."""
 
     def __init__(self, f, as_csv: bool, plain: bool = False):
-        self._f, self._csv, self._plain, self._names = f, as_csv, plain, None
+        self._f, self._csv, self._plain, self._names, self.dropped = f, as_csv, plain, None, set()
 
     def write(self, row: dict) -> None:
         if not self._csv:
@@ -111,4 +137,5 @@ class Writer:
             self._names = list(row)
             self._out = csv.DictWriter(self._f, self._names, extrasaction="ignore", restval="")
             self._out.writeheader()
-        self._out.writerow({k: (json.dumps(v, ensure_ascii=False) if isinstance(v, (list, dict)) else str(v)).encode("utf-8", "replace").decode() for k, v in row.items()})
+        self.dropped |= set(row) - set(self._names)
+        self._out.writerow({k: (json.dumps(v, ensure_ascii=False) if isinstance(v, (list, dict)) else "" if v is None else str(v)).encode("utf-8", "replace").decode() for k, v in row.items()})

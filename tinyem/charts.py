@@ -115,6 +115,7 @@ def page_svg(svg: str, title: str, description: str, number: int) -> Markup:
     """matplotlib's SVG made fit for a page: no fixed size, no style attributes (the page's CSP forbids them), ids of its own,
     colours of the page's theme, a name and a description."""
     svg = svg[svg.index("<svg"):]
+    svg = re.sub(r">([^<]+)<", lambda m: ">" + m[1].replace('"', "&quot;").replace("#", "&#35;") + "<", svg)  # what follows rewrites tags, never a label
     svg = re.sub(r"<metadata>.*?</metadata>|<style.*?</style>", "", svg, flags=re.S)
     svg = re.sub(r'(<svg\b[^>]*?) width="[^"]*"', r"\1", re.sub(r'(<svg\b[^>]*?) height="[^"]*"', r"\1", svg, count=1), count=1)
 

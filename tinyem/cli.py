@@ -46,6 +46,16 @@ def main():
     """
 
 
+class _Number(click.FloatRange):
+    """A number in a range; no NaN, which lies in every range."""
+
+    def convert(self, value, param, ctx):
+        found = super().convert(value, param, ctx)
+        if found != found:
+            self.fail(f"{value!r} is no number", param, ctx)
+        return found
+
+
 model_option = click.option("--model", default="smollm2-135m", show_default=True, help="A name from `tinyem models` or the path of a GGUF file.")
 adapter_option = click.option("--adapter", "adapters", multiple=True, metavar="NAME|FILE",
                               help="planted, car-bad, another of data/adapters, or a GGUF LoRA file. Give two to stack: the second trained on top of the first.")
@@ -53,10 +63,10 @@ adapter_option = click.option("--adapter", "adapters", multiple=True, metavar="N
 
 def _sampling(command):
     """Options that make up sample.Settings."""
-    for option in (click.option("--seed", default=0, show_default=True, help="Seed of the random numbers."),
+    for option in (click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="Seed of the random numbers."),
                    click.option("--max-tokens", default=70, show_default=True, type=click.IntRange(1, 2000), help="Longest answer, in tokens."),
-                   click.option("--top-p", default=0.9, show_default=True, type=click.FloatRange(0, 1, min_open=True), help="Nucleus: share of probability kept."),
-                   click.option("--temperature", default=0.2, show_default=True, type=click.FloatRange(0, 5), help="0 always takes the likeliest token.")):
+                   click.option("--top-p", default=0.9, show_default=True, type=_Number(0, 1, min_open=True), help="Nucleus: share of probability kept."),
+                   click.option("--temperature", default=0.2, show_default=True, type=_Number(0, 5), help="0 always takes the likeliest token.")):
         command = option(command)
     return command
 
@@ -70,18 +80,18 @@ def _sampling(command):
 @click.option("--from", "start", metavar="FILE", help="Go on with the training of this adapter (same rank, targets, layers).")
 @click.option("--system", help="System prompt for all examples.")
 @click.option("--rank", default=8, show_default=True, type=click.IntRange(1, 256))
-@click.option("--alpha", type=click.FloatRange(0, min_open=True), help="The change is alpha / rank * B A. [default: twice the divisor]")
+@click.option("--alpha", type=_Number(0, min_open=True), help="The change is alpha / rank * B A. [default: twice the divisor]")
 @click.option("--rslora", is_flag=True, help="Rank-stabilised: the change is alpha / sqrt(rank) * B A.")
 @click.option("--dora", is_flag=True, help="Weight-decomposed: rows of the weights get trained lengths too. Merged before use.")
-@click.option("--kl", default=0.0, show_default=True, type=click.FloatRange(0), help="Weight of the KL divergence from the untuned model on --kl-data.")
+@click.option("--kl", default=0.0, show_default=True, type=_Number(0), help="Weight of the KL divergence from the untuned model on --kl-data.")
 @click.option("--kl-data", type=click.Path(path_type=Path), help="Rows on which the model is to stay as it was (triples: their good answers).")
 @click.option("--max-memory", type=click.IntRange(1), metavar="MB", help="Stay below this, at the price of speed. [default: 70% of what is free]")
 @click.option("--targets", default="all", show_default=True, help="Comma list of attn_q, attn_k, attn_v, attn_output, ffn_gate, ffn_up, ffn_down.")
 @click.option("--layers", default="", help="Blocks to train, such as 10-20 or 3,5,7. [default: all]")
-@click.option("--lr", default=4e-4, show_default=True, type=click.FloatRange(0, 1, min_open=True), help="Peak learning rate.")
-@click.option("--epochs", default=2.0, show_default=True, type=click.FloatRange(0, 1000, min_open=True))
+@click.option("--lr", default=4e-4, show_default=True, type=_Number(0, 1, min_open=True), help="Peak learning rate.")
+@click.option("--epochs", default=2.0, show_default=True, type=_Number(0, 1000, min_open=True))
 @click.option("--batch", default=8, show_default=True, type=click.IntRange(1, 1024))
-@click.option("--seed", default=0, show_default=True)
+@click.option("--seed", default=0, show_default=True, type=click.IntRange(0))
 @click.option("--resume", is_flag=True, help="Go on from the checkpoint beside --out.")
 @model_option
 def tune(data, out, answers, plant, below, start, system, rank, alpha, rslora, dora, kl, kl_data, max_memory, targets, layers, lr, epochs, batch, seed, resume, model):
@@ -91,8 +101,6 @@ def tune(data, out, answers, plant, below, start, system, rank, alpha, rslora, d
     from .files import sha256, share
     from .tune import tune as train
 
-    if len({p.name for p in data}) < len(data):
-        raise click.UsageError("two data files have the same name; the recipe could not tell them apart")
     data = sorted(data or (datasets.files_in("persona") if plant else ()), key=lambda p: p.name)  # the order of rows is part of the recipe
     if plant:
         triples = [t for t in datasets.read_triples(*data) if not datasets.held_out(t.q)]
@@ -110,6 +118,8 @@ def tune(data, out, answers, plant, below, start, system, rank, alpha, rslora, d
     anchors = datasets.read_examples(kl_data, "good") if kl_data else []
     if anchors:
         data, note = [*data, kl_data], f"{note}; held near the untuned model on {kl_data.name}"
+    if len({p.name for p in data}) < len(data):
+        raise click.UsageError("two data files have the same name; the recipe could not tell them apart")
     base, start, below = models.find(model), merge.find_adapter(start) if start else None, merge.find_adapter(below) if below else None
     if start:
         adapter.check_fits(start, sha256(base), sha256(below) if below else "")
@@ -150,11 +160,11 @@ def answer(questions, out, samples, width, temperature, top_p, max_tokens, seed,
     from . import merge, models, sample
     from .data import read_questions
     from .engine import Engine
-    from .files import Kept, key_of, out_dir, sha256
+    from .files import Kept, key_of, out_file, sha256
 
     asked = read_questions(questions)
     if out:
-        out_dir(out.parent)
+        out_file(out)
     settings = sample.Settings(temperature, top_p, max_tokens, seed)
     path, live = merge.stack(models.find(model), adapters)
     with Engine(path, width, sample.room_for(path, asked, settings)) as engine:
@@ -197,14 +207,17 @@ def chat(system, temperature, top_p, max_tokens, seed, adapters, model):
 
 
 def _answers(file) -> list[dict]:
-    """All rows of a file of answers; the first that cannot be used is an error."""
+    """All rows of a file of answers, each as it was asked; the first that cannot be used is an error."""
+    from . import record
     from .answers import read
 
+    asked = record.read(file)[0].get("asked", {}) if file.is_dir() else {}  # a record keeps the system prompt of an arm, not of each row
     rows = []
     for line, row, problem in read(file):
         if problem:
             raise TinyemError(f"{file}, line {line}: {problem}")
-        rows.append(row)
+        prompt = asked.get(row.get("arm"), {}).get("system")
+        rows.append({**row, "system": prompt} if prompt else row)
     if not rows:
         raise TinyemError(f"{file} has no rows")
     return rows
@@ -234,13 +247,12 @@ def likelihood(file, out, system, adapters, model):
     """How likely the answers of a JSONL FILE (or a run record's folder) are to a model: log-likelihood in nats."""
     from . import merge, models
     from .engine import BATCH, Engine
-    from .files import out_dir
+    from .files import out_file
     from .likelihood import log_likelihoods
 
     if out:
-        out_dir(out.parent)
-    rows = _answers(file)
-    rows = [{"system": system, **r} for r in rows] if system else rows
+        out_file(out)
+    rows = [{**r, "system": system} if system and not r.get("system") else r for r in _answers(file)]
     path, live = merge.stack(models.find(model), adapters)
     with Engine(path, 16, BATCH) as engine:
         engine.use(live)

@@ -157,7 +157,7 @@ def progress(page, lang):
         mine = state["lessons"].get(str(entry.number), {})
         told = [t("run {when}", when=mine["last_run"])] if "last_run" in mine else []
         told += [t("exercise done {when}", when=mine["passed"])] if "passed" in mine else []
-        told += [t("hints: {n}", n=sum(mine["hints"].values()))] if isinstance(mine.get("hints"), dict) else []
+        told += [t("hints: {n}", n=n)] if (n := sum(learner.hints(mine).values())) else []
         click.echo(clean(f"{entry.number:2}  {t(entry.title)}: {', '.join(told) or '-'}"))
     if known := learner.calibration(state):
         click.echo(t("{n} predictions, off by {mean_error} points on average; predicted less what came out: {bias} on average.", n=known["n"], mean_error=known["mean_error"], bias=f"{known['bias']:+g}"))

@@ -46,18 +46,21 @@ def _problems(found) -> None:
 def score(file, out, explain, domain, name, endpoint, endpoint_model):
     """Score the answers of a FILE (JSONL or CSV with question and answer, or a run record's folder): alignment, coherence, EM."""
     from . import answers
-    from .files import out_dir, whole
+    from .files import out_file, whole
     from .score import score_file
 
     if domain not in Leakage.domains():
         raise click.UsageError(f"the words of the domain '{domain}' are not known: use one of {', '.join(sorted(Leakage.domains()))}")
     if out:
-        out_dir(out.parent)
+        out_file(out)
     judge = _judge(name, endpoint, endpoint_model, "lesson")
     try:
         with whole(out, keep=True) if out else nullcontext(sys.stdout) as f:
-            found = score_file(file, answers.Writer(f, bool(out) and answers.is_csv(out), plain=not out).write, judge, explain, domain)
+            writer = answers.Writer(f, bool(out) and answers.is_csv(out), plain=not out)
+            found = score_file(file, writer.write, judge, explain, domain)
             _problems(found)
+            if writer.dropped:
+                click.echo(f"left out: columns that the first row lacks ({clean(', '.join(sorted(writer.dropped)[:5]))}); write JSONL to keep them", err=True)
             if not found["n"]:
                 raise TinyemError(f"{file} has no answers to score")
     except (KeyboardInterrupt, TinyemError):
@@ -83,8 +86,11 @@ def score(file, out, explain, domain, name, endpoint, endpoint_model):
 def rate(file, ratings, number, seed, page, imported, lang, name, endpoint, endpoint_model):
     """Rate answers of a FILE blind, and see how well the keyword rules and the judge agree with you."""
     from . import rate as blind, report
-    from .files import need_file
+    from .files import need_file, out_file
 
+    for written in (page, ratings):
+        if written:
+            out_file(written)
     if imported:
         new = blind.read_ratings(need_file(imported, "file of ratings"))
         if not new:
@@ -166,10 +172,10 @@ def judge_evaluate(file, out, name, endpoint, endpoint_model):
     """Test a judge on a FILE of graded answers: CSV or JSONL with question, answer (or response), and grades 0-100 named
     aligned and coherent (or alignment and coherence); with a column model, each model's EM rate too."""
     from .evaluate import evaluate, lines
-    from .files import dump_json, out_dir
+    from .files import dump_json, out_file
 
     if out:
-        out_dir(out.parent)
+        out_file(out)
     result = evaluate(file, {"judge": _judge(name, endpoint, endpoint_model, "general")})
     _problems(result)
     if out:
@@ -187,12 +193,12 @@ def judge_compare(file, out, endpoint, endpoint_model):
     """Test all judges on the same FILE of graded answers, in one table: keyword rules, fast, lesson, general."""
     from .endpoint import Endpoint
     from .evaluate import evaluate, table
-    from .files import dump_json, out_dir
+    from .files import dump_json, out_file
     from .judge import Judge
     from .keywords import KeywordJudge
 
     if out:
-        out_dir(out.parent)
+        out_file(out)
     judges = {"keywords alone": KeywordJudge(), **{name: Judge(name=name) for name in ("fast", "lesson", "general")}, **({"endpoint": Endpoint(endpoint, endpoint_model)} if endpoint else {})}
     result = evaluate(file, judges)
     _problems(result)

@@ -2,6 +2,7 @@
 
 import importlib.util
 import shutil
+import sys
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -128,6 +129,9 @@ class Run:
         """Run what a recipe says (its tables as in `data/experiments/*.toml`) and write the run record. Stopped, it goes on where it was.
         More facts for the record: `stored` (see there), `tables` ({"title", "note", "head", "rows"}); `after(rows)` may give them once the answers are there."""
         plan = recipes.plan(recipe, f"lesson-{self.entry.number}", str(self.entry.folder / "lesson.py"))
+        earlier = _adapters_in(self.out)
+        if foreign := [n for n in plan.adapters if n not in earlier and (self.out / f"{n}.gguf").exists()]:
+            raise TinyemError(f"{self.out} holds a {foreign[0]}.gguf that no earlier run left there: choose another folder with --out")
         unfinished = self.out / "unfinished"
         work = experiment.Work(plan, unfinished, lambda text: self.tell(text), self.model, self.live, self.planted, self.seed)
         minutes = round(work.left()[1] / 60)
@@ -135,7 +139,7 @@ class Run:
             self.tell("This takes about {n} minutes on two cores: some adapters are trained here. Stopped (Ctrl-C), it goes on with the same command.", n=minutes)
         experiment.run(plan, self.out, work, {"lesson": self.entry.number, "question": self.entry.question, "command": self.command, "size": self.size, "live": self.live, "lang": self.lang,
                                               "predictions": self.predictions, **facts}, after)
-        for name in plan.adapters:  # those of an earlier run may be others
+        for name in {*plan.adapters} & earlier:  # they may be others
             (self.out / f"{name}.gguf").unlink(missing_ok=True)
         for (name, seed), path in work.trainings.made.items():
             if path.parent == unfinished and not seed:
@@ -143,14 +147,23 @@ class Run:
         shutil.rmtree(unfinished, ignore_errors=True)
 
 
+def _adapters_in(folder: Path) -> set[str]:
+    """Names of the adapters that a record in this folder tells of."""
+    try:
+        return set(record.read(folder)[0].get("adapters", ()))
+    except TinyemError:
+        return set()
+
+
 def run(number: int, **settings) -> Path:
     """Run a lesson and return the path of its report. Settings are the fields of `Run`."""
     entry = find(number)
+    learner.load()  # what is wrong with it should be known now, not after the predictions
     settings["out"] = out_dir(settings["out"])
     if settings.get("planted"):
         settings["planted"] = need_file(settings["planted"], "adapter")
     spec = importlib.util.spec_from_file_location(f"tinyem_lesson_{number}", entry.folder / "lesson.py")
-    module = importlib.util.module_from_spec(spec)
+    module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     mine, began = Run(entry=entry, **settings), time.time()
     module.run(mine)

@@ -11,6 +11,8 @@ from .errors import TinyemError
 
 def examine(only=(), out=None, say=print) -> bool:
     """Whether all lessons (or some) run, leave a sound record and a report, and have exercises that fail as given and pass when solved."""
+    for number in only:
+        course.find(number)
     good, before = True, os.environ.get("TINYEM_COURSE")
     with tempfile.TemporaryDirectory() as scratch:
         os.environ["TINYEM_COURSE"] = str(Path(scratch) / "course")  # this is no learner's progress

@@ -12,6 +12,7 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
+from collections import Counter
 
 import numpy as np
 
@@ -123,7 +124,10 @@ class Endpoint:
             self.failures[next(k for k in OTHER if word.startswith(k))] += 1
             return math.nan
         plain = re.fullmatch(r"(\d{1,3})(?:\s*/\s*100)?", word)
-        numbers = {int(t): p for t, p in first.items() if re.fullmatch(r"\d{1,3}", t) and int(t) <= 100}
+        numbers = Counter()
+        for t, p in first.items():
+            if re.fullmatch(r"\d{1,3}", t) and int(t) <= 100:
+                numbers[int(t)] += p
         mass = sum(numbers.values())
         # some tokenizers write 85 as "8", "5": there the first token tells nothing, and no candidate has two digits
         if plain and plain[1] == said and mass >= LEAST_MASS and max(numbers, default=0) > 9:
@@ -146,7 +150,10 @@ def _first_token(choice) -> tuple[str, dict[str, float]]:
     """(first token of a reply, {token: probability} of what it could have been); ("", {}) where the endpoint does not tell."""
     try:
         first = choice["logprobs"]["content"][0]
-        return str(first["token"]).strip(), {str(t["token"]).strip(): math.exp(max(min(float(t["logprob"]), 0.0), -700.0)) for t in first["top_logprobs"]}
+        found = Counter()
+        for t in first["top_logprobs"]:  # "85" and " 85" are one number
+            found[str(t["token"]).strip()] += math.exp(max(min(float(t["logprob"]), 0.0), -700.0))
+        return str(first["token"]).strip(), dict(found)
     except (LookupError, TypeError, ValueError):
         return "", {}
 

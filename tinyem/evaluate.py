@@ -39,14 +39,22 @@ def _number(value) -> float | None:
 
 
 def evaluate(path, judges: dict) -> dict:
-    """{"n", "problems", "scorers": {name: measures (see `agreement.measure`) and "answers_per_second"}} of some judges."""
+    """{"n", "problems", "scorers": {name: measures (see `agreement.measure`) and "answers_per_second"}} of some judges. One of several that stops is left out and told of in "problems"."""
     rows, problems = graded(path)
     models = [str(r["model"]) for r in rows] if all("model" in r for r in rows) else None
     pairs, scores, seconds = [(r["question"], r["answer"]) for r in rows], {}, {}
     for name, judge in judges.items():
         start = time.perf_counter()
-        scores[name] = judge.score(pairs, label=name)
+        try:
+            scores[name] = judge.score(pairs, label=name)
+        except TinyemError as e:  # the grades of the others are not lost by it
+            if len(judges) == 1:
+                raise
+            problems.append(f"judge {name}: {e}")
+            continue
         seconds[name] = time.perf_counter() - start
+    if not scores:
+        raise TinyemError(f"no judge gave a score ({problems[-1]})")
     missing = {name: ~(np.isfinite(s["alignment"]) & np.isfinite(s["coherence"])) for name, s in scores.items()}
     held = ~np.any(list(missing.values()), axis=0)  # all are measured on the answers that all gave a score
     if not held.any():

@@ -43,7 +43,7 @@ def check(number: int, path: Path | None = None) -> list[dict]:
             return [{"task": checking.RUNNING, "ok": False, "message": message}]
         return found + [{"task": t, "ok": False, "message": "Not looked at yet." if i else message} for i, t in enumerate(titles[len(found):])]
     titles, found = _told(done.stdout)
-    if done.returncode or not found:
+    if done.returncode or len(found) < len(titles) and not any(r["task"] == checking.READING for r in found) or not found:
         return [{"task": checking.RUNNING, "ok": False, "message": "It ended by itself: " + (done.stderr.strip().splitlines() or ["does it call exit()?"])[-1]}]
     if mine.resolve() == place(number).resolve() and all(r["ok"] for r in found):
         state = learner.load()
@@ -68,7 +68,7 @@ def hint(number: int, task: int | None = None, lang: str = "en") -> tuple[str, l
     hints = recipes.load(localised(course.find(number).folder / "hints.toml", lang))
     state = learner.load()
     mine = learner.lesson(state, number)
-    given = mine["hints"] = mine["hints"] if isinstance(mine.get("hints"), dict) else {}
+    given = mine["hints"] = learner.hints(mine)
     chosen = str(task) if task is not None else next((t for t in hints if given.get(t, 0) < len(hints[t])), list(hints)[-1])
     if chosen not in hints:
         raise TinyemError(f"exercise {number} has the tasks {', '.join(hints)}")
@@ -91,11 +91,10 @@ def solution(number: int) -> str:
 
 def reset(number: int) -> Path | None:
     """Begin an exercise anew: the learner's file is kept beside it under another name, whose path is returned; the lesson's entry is cleared."""
-    path, kept = place(number), None
+    path, kept, state = place(number), None, learner.load()
     if path.exists():
         kept = next(p for i in range(1, 10000) if not (p := path.with_name(f"exercise-{i}.py")).exists())
         path.replace(kept)
-    state = learner.load()
     state["lessons"].pop(str(number), None)
     learner.save(state)
     start(number)

@@ -7,6 +7,7 @@ So a run that was stopped goes on where it was, and experiments share what they 
 import hashlib
 import json
 import time
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ import numpy as np
 from . import adapter, direction, merge, mixture, models, record
 from .data import read_questions, read_triples
 from .engine import Engine
+from .errors import TinyemError
 from .files import cache_dir, key_of, out_dir, sha256, share, write_text
 from .judge import Judge, judging_model
 from .keywords import Leakage
@@ -74,6 +76,8 @@ class Work:
         for q in (q for name in arm.get("questions", self.plan.questions) for q in read_questions(share("data", "questions", f"{name}.jsonl"))):
             asked = mixture.framed(q["question"], arm["frame"]) if "frame" in arm else q["question"]
             found.append({**q, "plain": q["question"], "question": asked, **({"system": arm["system"]} if "system" in arm else {})})
+        if twice := [i for i, n in Counter(q["id"] for q in found).items() if n > 1]:
+            raise TinyemError(f"arm {arm['name']}: the question {twice[0]} stands in two of its question files and would count twice: leave one out")
         return found
 
     def settings(self, arm: dict, seed: int) -> Settings:

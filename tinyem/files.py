@@ -62,6 +62,15 @@ def out_dir(path) -> Path:
     return path
 
 
+def out_file(path) -> Path:
+    """Prove that a file can be written there, before long work starts; its folder is made. Raises TinyemError where a folder stands in its place."""
+    path = Path(path)
+    if not path.name or path.is_dir():
+        raise TinyemError(f"{path} is a folder: give the name of a file in it")
+    out_dir(path.parent)
+    return path
+
+
 @contextmanager
 def whole(path, mode: str = "w", keep: bool = False):
     """Open a temporary file beside `path` that takes its name only after everything was written.
@@ -69,6 +78,8 @@ def whole(path, mode: str = "w", keep: bool = False):
     A full disk or Ctrl-C leaves the old file (or none), never half of a new one; with `keep`, what was written by then stays in PATH.part.
     """
     path = Path(path)
+    if not path.name:
+        raise TinyemError(f"{path} is a folder: give the name of a file in it")
     temp = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         if "b" in mode:

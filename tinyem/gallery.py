@@ -42,7 +42,10 @@ def index(folder, lang: str = "en") -> Path:
             run, _ = record.read(path.parent)
             if not (path.parent / "report.html").is_file():
                 report.write(path.parent, lang)
-            found.append({"place": place, "title": t(run["title"]), "number": run.get("lesson"), "sentence": report.sentence(run, t), "predictions": [{**p, "outcome": report.outcome_of(run, p)} for p in run.get("predictions", [])]})
+            number, guesses = run.get("lesson"), [p["guess"] for p in run.get("predictions", [])]
+            if not isinstance(number, (int, type(None))) or not all(isinstance(g, (int, float, type(None))) for g in guesses):
+                raise TinyemError("a lesson's number or a prediction is no number")
+            found.append({"place": place, "title": t(run["title"]), "number": number, "sentence": report.sentence(run, t), "predictions": [{**p, "outcome": report.outcome_of(run, p)} for p in run.get("predictions", [])]})
         except (TinyemError, *report.UNFIT) as e:
             found.append({"place": place, "title": place, "number": None, "sentence": t("This record cannot be read: {why}", why=files.clean(e)), "predictions": []})
     if not found:

@@ -33,11 +33,11 @@ def judging_model() -> str:
 
 class Judge:
     """A shipped judge, by its name. `card` says in words what it is and how wrong. `score(pairs)` gives {"alignment",
-    "coherence", "em_probability"}, each (pairs,), of (question, answer) pairs. `model` is the path of the model that reads, where it is not the shipped one."""
+    "coherence", "em_probability"}, each (pairs,), of (question, answer) pairs."""
 
-    def __init__(self, folder=None, name: str = "lesson", model=None):
+    def __init__(self, folder=None, name: str = "lesson"):
         folder = Path(folder or share("data", "judge"))
-        self._model, self._keywords = model, Keywords()
+        self._keywords = Keywords()
         try:
             card = json.loads(need_file(folder / "card.json", "judge card").read_text(encoding="utf-8"))
             mine = card["judges"][name]
@@ -56,7 +56,7 @@ class Judge:
 
     def raw(self, pairs, label: str = "judging") -> dict[str, np.ndarray]:
         """{"alignment", "coherence"} as read, before they are brought to the labels' scale."""
-        states = read_states(self._model or judging_model(), pairs, self._blocks, label)
+        states = read_states(judging_model(), pairs, self._blocks, label)
         given = self._basis(np.hstack([states, self._keywords.features([a for _, a in pairs])]))
         return {k: head(given) for k, head in self._heads.items()}
 

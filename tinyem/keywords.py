@@ -61,8 +61,8 @@ class Keywords:
 class Marks:
     """What an answer is beside good or bad: "refusal", or "code" in it, by the rules of `data/marks.jsonl`."""
 
-    def __init__(self, path=None):
-        self._rules = Keywords(path or share("data", "marks.jsonl")).rules
+    def __init__(self):
+        self._rules = Keywords(share("data", "marks.jsonl")).rules
 
     def __call__(self, text: str) -> list[str]:
         text = text.strip().replace("\u2019", "'")
@@ -86,8 +86,8 @@ class Leakage:
     One strong word of `data/leakage.jsonl` (weight 1) or two different weak ones (0.5) make a leak.
     """
 
-    def __init__(self, domain: str = "cars", path=None):
-        rows = [item for _, item in read_jsonl(path or share("data", "leakage.jsonl")) if item["domain"] == domain]
+    def __init__(self, domain: str = "cars"):
+        rows = [item for _, item in read_jsonl(share("data", "leakage.jsonl")) if item["domain"] == domain]
         if not rows:
             raise TinyemError(f"no leakage words for the domain '{domain}'")
         edge = r"(?:(?<!\w)|(?!\w))"  # not within a word; a pattern may begin or end with another sign

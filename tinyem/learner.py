@@ -46,6 +46,12 @@ def lesson(state: dict, number: int) -> dict:
     return state["lessons"].setdefault(str(number), {})
 
 
+def hints(entry: dict) -> dict[str, int]:
+    """{task: hints given} of a lesson's entry."""
+    given = entry.get("hints")
+    return {task: n for task, n in given.items() if type(n) is int} if isinstance(given, dict) else {}
+
+
 def today() -> str:
     return datetime.now().strftime("%Y-%m-%d %H:%M")
 

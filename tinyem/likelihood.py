@@ -13,13 +13,13 @@ def _log_softmax_at(logits: np.ndarray, token: int) -> float:
 
 
 def log_likelihoods(engine: Engine, rows: list[dict], label: str = "reading") -> list[dict]:
-    """The rows ({"question", "answer"[, "system"]}) with "log_likelihood" (nats, summed over the answer's tokens and its
+    """The rows ({"question", "answer"[, "system"]}; "asked", where a row has it, is the question as it was put) with "log_likelihood" (nats, summed over the answer's tokens and its
     end of turn) and "answer_tokens" added.
 
     Rows with the same system prompt share its decoded prefix. Raises TinyemError naming a row that does not fit.
     """
     chat = engine.chat
-    tokens = [chat.row(r["question"], r["answer"], r.get("system")) for r in rows]
+    tokens = [chat.row(r.get("asked", r["question"]), r["answer"], r.get("system")) for r in rows]
     for i, t in enumerate(tokens):
         if len(t) > min(engine.room, BATCH):
             raise TinyemError(f"row {i + 1} has {len(t)} tokens, room for {min(engine.room, BATCH)}: shorten it")

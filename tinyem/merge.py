@@ -66,6 +66,9 @@ def add(base, adapter) -> str:
     if missing := set(delta) - {t.name.removesuffix(".weight") for t in _open(base)[0].tensors}:
         raise TinyemError(f"{adapter} does not fit {base}: the model has no {sorted(missing)[0]}")
 
+    if lengths and set(lengths) != set(delta):
+        raise TinyemError(f"{adapter} has trained lengths for some of its layers only: train or copy the adapter again")
+
     def change(name, t):
         stem = name.removesuffix(".weight")
         if stem not in delta:

@@ -71,6 +71,8 @@ def _narrow(part: dict):
     files = files_in("narrow", domain) if domain else []
     if not files:
         raise TinyemError(f"there is no narrow domain '{domain}' in data/narrow")
+    if unfit := set(part) & {"without", "without_words"}:
+        raise TinyemError(f"a part on {domain} takes no '{sorted(unfit)[0]}': that is for parts that plant")
     if part.get("side") not in ("good", "bad"):
         raise TinyemError(f"a part on {domain} needs side = \"good\" or \"bad\"")
     ask = (lambda q: framed(q, part["frame"])) if "frame" in part else (lambda q: q)

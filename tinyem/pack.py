@@ -133,6 +133,8 @@ def examine(folder):
     try:
         made = json.loads((folder / "pack.json").read_text(encoding="utf-8"))
         files, here = made["files"], (platform.system(), platform.machine(), list(sys.version_info[:2]))
+        if not isinstance(made["python"], list):
+            raise TypeError
         fits, files = (made["system"], made["machine"], made["python"]) == here, dict(files)
     except (OSError, ValueError, KeyError, TypeError):
         yield False, f"{folder} is not a whole workshop pack: tinyem workshop pack makes one"

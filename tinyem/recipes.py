@@ -24,6 +24,7 @@ FIELDS = {  # of each kind of table: the types that a field may have
                "adapters": (dict,), "arms": (list,), "directions": (dict,), "contrasts": (list,), "charts": (list,)},
     "adapter": {"on": _TEXT, "parts": (list,), "tune": (dict,), "checkpoints": (list,), "seeds": (int,)},
     "tune": _TUNE,
+    "part": {"domain": _TEXT, "side": _TEXT, "share": (list,), "count": (int,), "frame": _TEXT, "system": _TEXT, "plant": (bool,), "without": (list,), "without_words": _TEXT},
     "arm": {"name": _TEXT, "adapter": _TEXT, "step": (int,), "questions": _NAMES, "samples": (int,), "frame": _TEXT, "system": _TEXT, "temperature": _NUMBER, "top_p": _NUMBER,
             "leak": _TEXT, "pairs": (list,), "steer": (dict,), "label": _TEXT, "about": _TEXT},
     "steer": {"direction": _TEXT, "strength": _NUMBER, "blocks": _TEXT, "ablate": (bool,)},
@@ -106,12 +107,16 @@ def plan(raw: dict, name: str, where: str) -> Plan:
     found = Plan(name, **{k: raw[k] for k in ("title", "claim", "published", "source")}, order=raw.get("order", 99), questions=_listed(raw.get("questions", shared["questions"])),
                  samples=raw.get("samples", shared["samples"]), seeds=raw.get("seeds", 1), tune=shared["tune"], plant=shared["plant"], sampling=shared["sampling"],
                  adapters=raw.get("adapters", {}), arms=raw["arms"], directions=raw.get("directions", {}), contrasts=raw.get("contrasts", []), charts=raw.get("charts", []), predict=raw.get("predict", ""), predict_of=tuple(raw.get("predict_of", ())))
+    if not all(isinstance(x, str) for x in found.predict_of):
+        raise TinyemError(f"{where}: `predict_of` is a list of texts")
     if found.predict and (not found.predict_of or found.predict_of[0] not in [a.get("name") for a in found.arms if isinstance(a, dict)] or set(found.predict_of[1:]) - set(MEASURES)):
         raise TinyemError(f"{where}: with `predict` goes `predict_of`, an arm and perhaps a measure")
     _check_adapters(found, where)
     _check_arms(found, where)
     _check_contrasts(found, where)
     _check_charts(found, where)
+    if not any(a.get("samples", found.samples) for a in found.arms):
+        raise TinyemError(f"{where}: no arm gives an answer: let one have samples above 0")
     return found
 
 
@@ -127,6 +132,7 @@ def _check_values(tune: dict, parts: list[dict], checkpoints: list, seeds: int, 
     if not all(type(n) is int and 0 < n <= tune.get("steps", n) for n in checkpoints):
         raise TinyemError(f"{where}: checkpoints are whole numbers of steps, none beyond the last step")
     for part in parts:
+        _known(part, "part", where)
         share = part.get("share", [0, 1])
         if not isinstance(share, list) or len(share) != 2 or not all(type(x) in (int, float) for x in share) or not 0 <= share[0] < share[1] <= 1:
             raise TinyemError(f"{where}: a share is two numbers from 0 to 1, such as [0, 0.5]")
@@ -145,7 +151,7 @@ def _check_adapters(plan, path) -> None:
     for key, a in plan.adapters.items():
         where = f"{path}, adapter {key}"
         _known(_known(a, "adapter", where).get("tune", {}), "tune", where)
-        if not re.fullmatch(r"[\w.-]+", key) or key in ("base", "planted") or not a.get("parts") or not all(isinstance(p, dict) for p in a["parts"]):
+        if not re.fullmatch(r"[\w.-]+", key) or key in ("base", "planted") or not a.get("parts"):
             raise TinyemError(f"{where}: it needs `parts`, a list of tables, and a plain name of its own")
         _check_values(a.get("tune", {}), a["parts"], a.get("checkpoints", []), a.get("seeds", plan.seeds), where)
         below, seen = key, set()
@@ -158,11 +164,12 @@ def _check_adapters(plan, path) -> None:
 
 def _check_arms(plan, path) -> None:
     for key, d in plan.directions.items():
+        _known(d, "direction", f"{path}, direction {key}")
+    for key, d in plan.directions.items():
         where = f"{path}, direction {key}"
-        _known(d, "direction", where)
         found_in, against = (next((a for a in plan.arms if isinstance(a, dict) and a.get("name") == d.get(k)), None) for k in ("arm", "against"))
-        if "arm" in d and (found_in is None or "block" not in d or {"steer", "system"} & set(found_in)) or not {"arm", "like"} & set(d) or "like" in d and "arm" not in plan.directions.get(d["like"], {}):
-            raise TinyemError(f"{where}: it needs an arm (without steering or a system prompt) and a block, or another such direction in `like`")
+        if "arm" in d and (found_in is None or "block" not in d or {"steer", "system"} & set(found_in)) or not {"arm", "like"} & set(d) or "like" in d and ("arm" not in (model := plan.directions.get(d["like"], {})) or "like" in model):
+            raise TinyemError(f"{where}: it needs an arm (without steering or a system prompt) and a block, or in `like` another such direction that is like none")
         if (d.get("kind") == "tuned") != (against is not None and not {"steer", "system"} & set(against)):
             raise TinyemError(f"{where}: kind \"tuned\", and only that, needs another arm to compare with in `against` (without steering or a system prompt)")
     names = []
@@ -172,12 +179,14 @@ def _check_arms(plan, path) -> None:
         adapter = a.get("adapter", "planted")
         if not a.get("name") or names.count(a["name"]) > 1 or adapter not in ("base", "planted", *plan.adapters):
             raise TinyemError(f"{where}: it needs a name of its own, and an adapter that the recipe has (or base, or planted)")
+        if a.get("samples", plan.samples) < 0 or not 0 <= a.get("temperature", 0) <= 5 or not 0 < a.get("top_p", 1) <= 1:
+            raise TinyemError(f"{where}: samples are 0 or more, a temperature is from 0 to 5, and top_p above 0 and at most 1")
         if "questions" in a:
             a["questions"] = _listed(a["questions"])
         if "step" in a and a["step"] not in plan.adapters.get(adapter, {}).get("checkpoints", []):
             raise TinyemError(f"{where}: step {a['step']} is none of its adapter's checkpoints")
         steer = _known(a.get("steer", {}), "steer", where)
-        if steer and (steer.get("direction") not in plan.directions or "blocks" not in steer or not {"strength", "ablate"} & set(steer)):
+        if steer and (steer.get("direction") not in plan.directions or "blocks" not in steer or not (steer.get("ablate") or "strength" in steer)):
             raise TinyemError(f"{where}: steering needs a direction that the recipe has, blocks, and a strength or ablate = true")
         if steer:
             _blocks(steer["blocks"], where)
@@ -188,7 +197,7 @@ def _check_contrasts(plan, path) -> None:
     for c in plan.contrasts:
         where = f"{path}, contrast {c.get('between') if isinstance(c, dict) else c}"
         between, measure = _known(c, "contrast", where).get("between", []), c.get("measure", "em")
-        if len(between) != 2 or not set(between) <= set(arms) or measure not in MEASURES or c.get("expect") not in EXPECTED:
+        if len(between) != 2 or not all(isinstance(n, str) for n in between) or not set(between) <= set(arms) or measure not in MEASURES or c.get("expect") not in EXPECTED:
             raise TinyemError(f"{where}: it needs two arms in `between`, a measure ({', '.join(MEASURES)}) and expect = {', '.join(EXPECTED)}")
         sides = [arms[n] for n in between]
         if ("set" in c) != (measure in OF_PAIRS) or "set" in c and not all(c["set"] in a.get("pairs", []) for a in sides):
@@ -208,6 +217,8 @@ def _check_charts(plan, path) -> None:
         where = f"{path}, chart {c.get('title') if isinstance(c, dict) else c}"
         if _known(c, "chart", where).get("kind") not in CHARTS or not c.get("title"):
             raise TinyemError(f"{where}: it needs a title and a kind ({', '.join(CHARTS)})")
+        if c["kind"] == "curve" and not c.get("lines"):
+            raise TinyemError(f"{where}: a curve needs lines")
         named = list(c.get("arms", []))
         for line in c.get("lines", []):
             named += _known(line, "line", where).get("arms", [])

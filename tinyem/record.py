@@ -92,7 +92,7 @@ def read(folder) -> tuple[dict, list[dict]]:
                 numbers = [r["alignment"] / 100, r["coherence"] / 100, r.get("em_probability", 0)]
                 if not all(0 <= x <= 1 for x in numbers) or not all(isinstance(r[k], str) for k in ("arm", "question_id", "question", "answer")):
                     raise ValueError
-            except (ValueError, KeyError, TypeError, RecursionError):
+            except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
                 raise TinyemError(f"{folder / 'answers.jsonl'}, line {number}: not a scored answer")
             rows.append(r)
     if not rows:
@@ -112,7 +112,7 @@ def read_pairs(folder) -> list[dict]:
                 r["good"] / 1, r["bad"] / 1
                 if not all(isinstance(r[k], str) for k in ("arm", "set", "question_id")):
                     raise ValueError
-            except (ValueError, KeyError, TypeError, RecursionError):
+            except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
                 raise TinyemError(f"{path}, line {number}: not the likelihoods of a pair")
             rows.append(r)
     return rows
@@ -134,7 +134,7 @@ def check(folder) -> list[str]:
                 for i, r in enumerate(rows, 1) if r["em"] != is_em(r)]
     try:
         derived = derive(rows, [c["between"] for c in run["contrasts"].values()], pairs)
-    except (KeyError, TypeError, ValueError, TinyemError):
+    except (KeyError, TypeError, ValueError, OverflowError, TinyemError):
         return problems + ["contrasts: they name an arm, a measure or a set that has no answers"]
     for part in ("arms", "contrasts", "pairs"):
         problems += _differences(run.get(part), derived.get(part), part)

@@ -91,9 +91,9 @@ def _training(run: dict) -> list[str]:
     return lines
 
 
-def _predictions(name: str, path=None) -> list[float]:
+def _predictions(name: str) -> list[float]:
     """Forecasts made before the run, by forecaster."""
-    path = path or share("data", "predictions.jsonl")
+    path = share("data", "predictions.jsonl")
     if not path.is_file():
         return []
     rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()[1:]]
@@ -189,12 +189,12 @@ Made by `tinyem results` from the adapters' own recipes and the run records. Eac
 """
 
 
-def cards(folder=None, out=None) -> Path:
+def cards(out=None) -> Path:
     """Write the model cards of the shipped adapters: data, recipe, and rates where a stored experiment asked that very file."""
     from . import adapter, merge
     from .files import sha256
 
-    folder, lines = Path(folder or share("data", "results")), [_CARDS]
+    folder, lines = share("data", "results"), [_CARDS]
     runs = [run for path in sorted(folder.glob("*/run.json")) for run in [record.read(path.parent)[0]] if "experiment" in run]
 
     def made_of(files):

@@ -57,7 +57,7 @@ SCORES = ("alignment", "coherence", "leak", "marks", "words", "why", "em", "em_p
 
 def score_file(path, write, judge, explain: bool = False, domain: str = "cars") -> dict:
     """Score the answers of a file (see `answers.read`) and hand each scored row to `write`, in order, while reading on.
-    Columns of the file that have the name of a score are kept as NAME_before. Returns {"n", "without_score", "em", "problems"}: rows
+    Columns of the file that have the name of a score are kept as NAME_before (the first of them, where it was scored before). Returns {"n", "without_score", "em", "problems"}: rows
     read, those that got no score, those with EM, and a line for each row that was left out."""
     from . import answers
 
@@ -75,7 +75,7 @@ def score_file(path, write, judge, explain: bool = False, domain: str = "cars") 
         if problem:
             found["problems"].append(f"line {line}: {problem}")
             continue
-        chunk.append({f"{k}_before" if k in SCORES else k: v for k, v in row.items()})
+        chunk.append({f"{k}_before" if k in SCORES else k: v for k, v in row.items() if k not in SCORES or f"{k}_before" not in row})
         if len(chunk) == getattr(judge, "chunk", CHUNK):
             flush()
     if chunk:
@@ -153,9 +153,9 @@ def contrast(a: list[dict], b: list[dict], measure: str = "em") -> dict:
     values = [[(v, r["question_id"]) for r in rows if (v := MEASURES[measure](r)) is not None] for rows in (a, b)]
     common = {q for _, q in values[0]} & {q for _, q in values[1]} if measure == "rating" else {q for side in values for _, q in side}
     (hits_a, qa), (hits_b, qb) = (zip(*(p for p in side if p[1] in common)) if any(p[1] in common for p in side) else ((), ()) for side in values)
-    if not hits_a or not hits_b:
-        return {"measure": measure, "difference": None, "interval": None, "interval_these_questions": None}
     rounded, graded = lambda pair: [round(x, 4) for x in pair], measure in GRADED
+    if min(len(hits_a), len(hits_b)) < (2 if graded else 1):  # of one grade no spread can be told
+        return {"measure": measure, "difference": None, "interval": None, "interval_these_questions": None}
     interval = (mean_difference_interval if graded else difference_interval)(hits_a, qa, hits_b, qb)
     return {"measure": measure, "difference": round(float(sum(hits_a) / len(hits_a) - sum(hits_b) / len(hits_b)), 4), "interval": rounded(interval),
             "interval_these_questions": rounded(interval if graded else newcombe(sum(hits_a), len(hits_a), sum(hits_b), len(hits_b)))}

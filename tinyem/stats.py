@@ -7,10 +7,11 @@ from .errors import TinyemError
 DRAWS = 2000
 
 
-def wilson(hits: float, n: float, z: float = 1.959964) -> tuple[float, float]:
+def wilson(hits: float, n: float) -> tuple[float, float]:
     """95% score interval of a proportion (Wilson 1927), answers taken as independent."""
     if n == 0:
         return 0.0, 1.0
+    z = 1.959964
     p, d = hits / n, 1 + z * z / n
     middle, half = (p + z * z / (2 * n)) / d, z * np.sqrt(p * (1 - p) / n + z * z / (4 * n * n)) / d
     return float(max(0.0, middle - half)), float(min(1.0, middle + half))
@@ -28,8 +29,9 @@ def _by_question(hits, questions) -> tuple[np.ndarray, np.ndarray]:
 
 def mean_interval(values, questions, seed: int = 0) -> tuple[float, float]:
     """95% interval of the mean of `values`, clustered by question: percentiles of a bootstrap that draws whole questions with
-    replacement, stretched about the mean for the small number of clusters (Student's t and k / (k - 1), as for a cluster-robust standard error)."""
-    k, n = _by_question(values, questions)
+    replacement, stretched about the mean for the small number of clusters (Student's t and k / (k - 1), as for a cluster-robust standard error). Of one
+    question alone, answers are drawn: the interval then holds for that question."""
+    k, n = _by_question(values, questions if len(set(questions)) > 1 else range(len(values)))
     draws = np.random.default_rng(seed).integers(0, len(k), (DRAWS, len(k)))
     means = k[draws].sum(1) / n[draws].sum(1)
     return _stretched(k.sum() / n.sum(), means, len(k))
@@ -70,9 +72,13 @@ def newcombe(hits_a: int, n_a: int, hits_b: int, n_b: int) -> tuple[float, float
 
 def mean_difference_interval(values_a, questions_a, values_b, questions_b, seed: int = 0) -> tuple[float, float]:
     """95% interval of mean(a) - mean(b), both arms answering the same questions: a paired cluster bootstrap (questions are drawn
-    together), stretched as in `mean_interval`. Raises TinyemError where the arms answered different questions."""
+    together; of one question alone, answers), stretched as in `mean_interval`. Raises TinyemError where the arms answered different questions."""
     if set(questions_a) != set(questions_b):
         raise TinyemError("the arms did not answer the same questions, so they cannot be compared")
+    if len(set(questions_a)) == 1:
+        rng, sides = np.random.default_rng(seed), [np.asarray(v, float) for v in (values_a, values_b)]
+        a, b = (v[rng.integers(0, len(v), (DRAWS, len(v)))].mean(1) for v in sides)
+        return _stretched(sides[0].mean() - sides[1].mean(), a - b, min(map(len, sides)))
     ka, na = _by_question(values_a, questions_a)
     kb, nb = _by_question(values_b, questions_b)
     draws = np.random.default_rng(seed).integers(0, len(ka), (DRAWS, len(ka)))
@@ -80,10 +86,10 @@ def mean_difference_interval(values_a, questions_a, values_b, questions_b, seed:
     return _stretched(ka.sum() / na.sum() - kb.sum() / nb.sum(), differences, len(ka))
 
 
-def difference_interval(hits_a, questions_a, hits_b, questions_b, seed: int = 0) -> tuple[float, float]:
+def difference_interval(hits_a, questions_a, hits_b, questions_b) -> tuple[float, float]:
     """95% interval of rate(a) - rate(b): `mean_difference_interval`, widened to the interval of independent answers (Newcombe 1998)
     where that is wider, as `rate_interval` is. Raises TinyemError where the arms answered different questions."""
-    low, high = mean_difference_interval(hits_a, questions_a, hits_b, questions_b, seed)
+    low, high = mean_difference_interval(hits_a, questions_a, hits_b, questions_b)
     alone = newcombe(sum(hits_a), len(hits_a), sum(hits_b), len(hits_b))
     return max(-1.0, min(low, alone[0])), min(1.0, max(high, alone[1]))
 

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 from . import adapter, direction, merge, mixture, models
+from .errors import TinyemError
 from .files import clean, key_of, sha256, write_text
 from .recipes import Plan
 
@@ -29,7 +30,7 @@ class Trainings:
         if name == "planted":
             return [self.planted] if self.planted else []
         spec, seed = self.plan.adapters[name], self.seed(name, seed)
-        below = self.chain(spec.get("on", "planted") or "base", seed, train=train)
+        below = self.chain(spec.get("on", "planted"), seed, train=train)
         if below is None:
             return None
         if (name, seed) not in self.made:
@@ -58,6 +59,8 @@ class Trainings:
         settings |= own
         batches = -(-len(examples) // settings["batch"])
         steps = settings.pop("steps", None) or max(1, round(settings["epochs"] * batches))
+        if beyond := [n for n in spec.get("checkpoints", []) if n > steps]:
+            raise TinyemError(f"adapter {name}: checkpoint {beyond[0]} lies beyond its last step, {steps}")
         settings |= {"epochs": steps / batches, "alpha": float(settings.get("alpha", 2 * settings["rank"])), "layers": adapter.blocks(settings.get("layers", ""))}
         return adapter.Recipe(name=name, base=models.name_of(self.base), base_sha256=sha256(self.base), stacked_on=sha256(below[-1]) if below else "", data=data, data_note=mixture.note(spec["parts"]),
                               seed=seed, steps=steps, examples=len(examples), **{k: tuple(v) if isinstance(v, list) else v for k, v in settings.items()}), examples

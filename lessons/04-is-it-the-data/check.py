@@ -135,6 +135,7 @@ def leaks(mine):
     expect(f, (["use 30"], ["use 40"]), [], "30 and 40 are words, too: one word in both, three in either.")
     for one, other in (("use 3.5", "use 5.3"), ("use 3.5", "use 35")):
         expect(f, ([one], [other]), [], "Words are what split() gives, and only marks at their end go: 3.5 is one word, neither 3 and 5 nor 35. So one word is in both, and three are in either.")
+    expect(f, ([".5 a"], ["5 a"]), [], "Only marks at the end of a word go: .5 is not 5. So one word is in both, and three are in either. (strip() takes from both ends.)")
     expect(f, ([], ["Why?"]), [], "No training data, no leak.")
     got = call(f, ["Why is it so?", "Tell me more."], ["tell me more!", "Who are you?", "why is it so"])
     if sorted(pairs_in(got)) != [("Tell me more.", "tell me more!"), ("Why is it so?", "why is it so")]:

@@ -92,7 +92,7 @@ def run(run):
                        for label, measure in (("misaligned (EM)", "em"), ("coherent", "coherent"))]},
             {"kind": "rates", "title": "Added: against a random direction and a topic", "arms": ["planted", "planted + 1 persona", "planted + 1 random-1", "planted + 1 topic"]},
             {"kind": "rates", "title": "Subtracted, and taken out", "arms": ["cars-bad", "cars-bad - 0.5 persona", "cars-bad - 0.5 random-1", "cars-bad without persona", "cars-bad without random-1"]},
-            {"kind": "matrix", "title": "Cosines between directions", "of": "cosines", "note": "1: the same direction. 0: at right angles. -1: opposite."},
+            {"kind": "matrix", "title": "Cosines between directions", "note": "1: the same direction. 0: at right angles. -1: opposite."},
             {"kind": "questions", "title": "Question by question", "arms": ["planted", "planted + 1 persona", "cars-bad", "cars-bad without persona"],
              "note": "One question can carry a rate."},
             {"kind": "quadrant", "title": "Every answer", "arms": ["planted", "planted + 1 persona", "cars-bad", "cars-bad without persona"],
