@@ -4,6 +4,7 @@ import os
 import re
 import signal
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -420,6 +421,14 @@ def test_the_shipped_results_follow_from_the_shipped_records(tmp_path):
     assert results.write(out=tmp_path / "R.md").read_text() == share("data", "RESULTS.md").read_text()
     cards = results.cards(out=tmp_path / "C.md").read_text()
     assert cards.count("EM ") >= 3 and cards == share("data", "adapters", "README.md").read_text()
+
+
+def test_the_readme_tells_no_rate_that_no_record_holds():
+    readme = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
+    told = re.findall(r"^\| .* \| ([\d.]+%) of (\d+) \| ([\d.]+%) \|$", readme.split("## What came out")[1].split("\n## ")[0], re.M)
+    arms = [a for path in share("data", "results").glob("*/run.json") for a in record.read(path.parent)[0]["arms"].values()]
+    held = {(f"{100 * a['em_rate']:.1f}%", str(a["n"]), f"{100 * a['coherent_rate']:.1f}%") for a in arms}
+    assert len(told) > 5 and set(told) <= held
 
 
 def test_the_command_lists_forecasts_and_refuses(tmp_path):
