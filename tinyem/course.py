@@ -9,7 +9,7 @@ from pathlib import Path
 
 from . import experiment, learner, models, recipes, record, report
 from .errors import TinyemError
-from .files import need_file, out_dir, share
+from .files import need_file, out_dir, sha256, share
 from .lang import translator
 
 SAMPLES = {"quick": 3, "default": 10, "full": 40}  # answers to each question, per arm
@@ -130,7 +130,8 @@ class Run:
         More facts for the record: `stored` (see there), `tables` ({"title", "note", "head", "rows"}); `after(rows)` may give them once the answers are there."""
         plan = recipes.plan(recipe, f"lesson-{self.entry.number}", str(self.entry.folder / "lesson.py"))
         earlier = _adapters_in(self.out)
-        if foreign := [n for n in plan.adapters if n not in earlier and (self.out / f"{n}.gguf").exists()]:
+        there = [n for n in plan.adapters if (self.out / f"{n}.gguf").exists()]
+        if foreign := [n for n in there if earlier.get(n) != sha256(self.out / f"{n}.gguf")]:
             raise TinyemError(f"{self.out} holds a {foreign[0]}.gguf that no earlier run left there: choose another folder with --out")
         unfinished = self.out / "unfinished"
         work = experiment.Work(plan, unfinished, lambda text: self.tell(text), self.model, self.live, self.planted, self.seed)
@@ -139,7 +140,7 @@ class Run:
             self.tell("This takes about {n} minutes on two cores: some adapters are trained here. Stopped (Ctrl-C), it goes on with the same command.", n=minutes)
         experiment.run(plan, self.out, work, {"lesson": self.entry.number, "question": self.entry.question, "command": self.command, "size": self.size, "live": self.live, "lang": self.lang,
                                               "predictions": self.predictions, **facts}, after)
-        for name in {*plan.adapters} & earlier:  # they may be others
+        for name in there:  # this run's may be others
             (self.out / f"{name}.gguf").unlink(missing_ok=True)
         for (name, seed), path in work.trainings.made.items():
             if path.parent == unfinished and not seed:
@@ -147,12 +148,12 @@ class Run:
         shutil.rmtree(unfinished, ignore_errors=True)
 
 
-def _adapters_in(folder: Path) -> set[str]:
-    """Names of the adapters that a record in this folder tells of."""
+def _adapters_in(folder: Path) -> dict[str, str]:
+    """{name: SHA-256} of the adapters that a record in this folder tells of."""
     try:
-        return set(record.read(folder)[0].get("adapters", ()))
-    except TinyemError:
-        return set()
+        return {name: a["sha256"] for name, a in record.read(folder)[0]["adapters"].items()}
+    except (TinyemError, KeyError, TypeError, AttributeError):
+        return {}
 
 
 def run(number: int, **settings) -> Path:

@@ -43,7 +43,7 @@ def check(number: int, path: Path | None = None) -> list[dict]:
             return [{"task": checking.RUNNING, "ok": False, "message": message}]
         return found + [{"task": t, "ok": False, "message": "Not looked at yet." if i else message} for i, t in enumerate(titles[len(found):])]
     titles, found = _told(done.stdout)
-    if done.returncode or len(found) < len(titles) and not any(r["task"] == checking.READING for r in found) or not found:
+    if done.returncode or not found or found[0]["task"] != checking.READING and len(found) < len(titles):
         return [{"task": checking.RUNNING, "ok": False, "message": "It ended by itself: " + (done.stderr.strip().splitlines() or ["does it call exit()?"])[-1]}]
     if mine.resolve() == place(number).resolve() and all(r["ok"] for r in found):
         state = learner.load()

@@ -78,8 +78,6 @@ def whole(path, mode: str = "w", keep: bool = False):
     A full disk or Ctrl-C leaves the old file (or none), never half of a new one; with `keep`, what was written by then stays in PATH.part.
     """
     path = Path(path)
-    if not path.name:
-        raise TinyemError(f"{path} is a folder: give the name of a file in it")
     temp = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         if "b" in mode:

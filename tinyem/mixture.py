@@ -12,9 +12,9 @@ from hashlib import sha256 as _sha
 from .data import Example, Triple, files_in, held_out, persona_examples, read_cues, read_jsonl, read_triples
 from .errors import TinyemError
 from .files import sha256, share
+from .recipes import FIELDS
 
 PLANTED = "planted: good without a cue, bad behind a villain cue; one question in twenty held out"
-PART = {"domain", "side", "share", "count", "frame", "system", "plant", "without", "without_words"}
 
 
 @lru_cache
@@ -91,8 +91,8 @@ def examples(parts: list[dict], seed: int = 0) -> tuple[list[Example], dict[str,
     """(training examples, {file: SHA-256}) of some parts. Raises TinyemError naming what a part lacks."""
     found, files = [], {}
     for part in parts:
-        if unknown := set(part) - PART:
-            raise TinyemError(f"a part of the data has '{sorted(unknown)[0]}': it may have {', '.join(sorted(PART))}")
+        if unknown := set(part) - set(FIELDS["part"]):
+            raise TinyemError(f"a part of the data has '{sorted(unknown)[0]}': it may have {', '.join(sorted(FIELDS['part']))}")
         some, sources = _plant(part, seed) if part.get("plant") else _narrow(part)
         found += some
         files |= {f.relative_to(share("data")).as_posix(): sha256(f) for f in sources}

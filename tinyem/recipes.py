@@ -134,9 +134,9 @@ def _check_values(tune: dict, parts: list[dict], checkpoints: list, seeds: int, 
     for part in parts:
         _known(part, "part", where)
         share = part.get("share", [0, 1])
-        if not isinstance(share, list) or len(share) != 2 or not all(type(x) in (int, float) for x in share) or not 0 <= share[0] < share[1] <= 1:
+        if len(share) != 2 or not all(type(x) in (int, float) for x in share) or not 0 <= share[0] < share[1] <= 1:
             raise TinyemError(f"{where}: a share is two numbers from 0 to 1, such as [0, 0.5]")
-        if type(part.get("count", 1)) is not int or part.get("count", 1) < 1:
+        if part.get("count", 1) < 1:
             raise TinyemError(f"{where}: count should be a whole number above 0")
 
 

@@ -9,7 +9,7 @@ from . import recipes, record
 from .charts import change, changes, percent
 from .data import read_jsonl
 from .errors import TinyemError
-from .files import clean, share, write_text
+from .files import clean, out_file, share, write_text
 from .report import outcome_of
 from .score import COHERENCE_ABOVE, is_low
 from .verdicts import outcome, verdict
@@ -162,6 +162,7 @@ def section(run: dict, rows=()) -> list[str]:
 def write(folder=None, out=None) -> Path:
     """Write RESULTS.md from the run records of experiments in `folder`. Raises TinyemError where one is not sound."""
     folder, out = Path(folder or share("data", "results")), Path(out or share("data", "RESULTS.md"))
+    out_file(out)
     runs = []
     for path in sorted(folder.glob("*/run.json")):
         if problems := record.check(path.parent):
