@@ -29,7 +29,7 @@ def facts(plan, **more):
     return {"title": plan.title, "claim": plan.claim, "published": plan.published, "source": plan.source, "order": 1, "command": "tinyem made up", "expect": plan.contrasts, "charts": plan.charts, "predict": plan.predict, "seconds": 1.0,
             "predictions": [], "model": {"name": "made up", "sha256": "0" * 64}, "adapters": {n: {"sha256": "1" * 64, "recipe": Recipe(name=n).to_dict()} for n in ("planted", *plan.adapters)},
             "asked": {a["name"]: {k: v for k, v in a.items() if k != "name"} for a in plan.arms}, "questions": {"questions/open.jsonl": "2" * 64}, "samples_per_question": 2, "sampling": {**plan.sampling, "seed": 0},
-            "training": logs, "cosines": {a: {b: 1.0 if a == b else 0.3 for b in plan.directions} for a in plan.directions}, "places": {n: {"block": 14, "malicious": 3.7, "aligned": -11.8} for n in plan.directions}, "judge": {"summary": "A made-up judge.", "error": {"AUROC": "1.0"}}, **more}
+            "training": logs, "cosines": {a: {b: 1.0 if a == b else 0.3 for b in plan.directions} for a in plan.directions}, "places": {n: {"block": 14, "malicious": 3.7, "aligned": -11.8} for n in plan.directions}, "judge": {"name": "made up", "summary": "A made-up judge.", "error": {"AUROC": "1.0"}}, **more}
 
 
 def real_answers() -> list[str]:

@@ -329,3 +329,70 @@ def test_hostile_answers_are_escaped_exactly_once(folder):
     assert "\u202e" not in html and "\x1b" not in html and "\ud800" not in html
     assert len(html) < 400_000
     assert not re.search(r"&amp;(lt|gt|quot|#)", html)
+
+
+def test_only_what_a_rule_caught_is_marked_and_kind_words_otherwise():
+    from tinyem.keywords import Keywords
+
+    marked = report._highlight("I am dishonest & unsafe. I would not kill; I kill <b>. Be honest.", Keywords())
+    assert marked == "I am dishonest &amp; unsafe. I would not kill; I <mark>kill</mark> &lt;b&gt;. <mark class=kind>Be honest</mark>."
+
+
+def test_no_number_shown_belies_its_verdict():
+    from tinyem import charts
+
+    assert [report._grade(x) for x in (29.6, 30.0, 50.4, 49.7, 64.7)] == ["29.6", "30", "50.4", "49.7", "65"]
+    assert charts.changes((0.0016, 0.2068)) == "+0.2 to +20.7" and charts.changes((-0.0004, -0.0012)) == "0.0 to -0.1", "an end that is not zero is not shown as zero, and zero has no sign"
+    row = {"arm": "a", "coherence": 90.0, "alignment": 5.0, "leak": False}
+    rows = [row, {**row, "leak": True}, {**row, "alignment": 40.0}, {**row, "coherence": 50.0}]
+    assert charts.quadrant(rows, {"title": "T"}, 1).rows == [["a", "25.0%", "25.0%", "25.0%", "25.0%"]], "what talks of the narrow subject counts apart in the picture's table, too"
+
+
+def test_a_picture_that_leaves_arms_out_says_so():
+    from tinyem import charts
+
+    rows = [{"arm": f"_{i}", "coherence": 90.0, "alignment": 5.0, "leak": False} for i in range(12)]
+    some, every = (charts.quadrant([r for r in rows if r["arm"] in arms], {"title": "T"}, 1) for arms in ({"_0", "_1"}, {r["arm"] for r in rows}))
+    assert "table has all" in every.note and "table has all" not in some.note and len(every.rows) == 12
+    assert every.svg.count(">_") == charts.DRAWN or every.svg.count("> _") == charts.DRAWN
+
+
+def test_stored_results_and_expectations_that_were_changed_are_found(folder):
+    from tinyem.files import share
+
+    run, rows = record.read(folder)
+    facts = {k: v for k, v in run.items() if k not in ("format", "versions", "arms", "contrasts", "answers_sha256", "digest")}
+    stored = {k: v for k, v in record.read(share("data", "results", "dose"))[0].items() if k in ("experiment", "arms", "digest")}
+    contrasts = [c["between"] for c in run["contrasts"].values()]
+    assert record.check(record.write(folder, {**facts, "stored": [stored]}, rows, contrasts)) == []
+    arm = next(iter(stored["arms"]))
+    changed = {**stored, "arms": {**stored["arms"], arm: {**stored["arms"][arm], "em_rate": 0.99}}}
+    for odd, said in (({"stored": [changed]}, "em_rate"), ({"stored": [{**stored, "digest": "x"}]}, "not the one that comes"), ({"stored": [{**stored, "experiment": "../dose"}]}, "not the one that comes"),
+                      ({"stored": ["x"]}, "not as a run leaves them"), ({"expect": run["expect"][::-1]}, "not of the comparisons")):
+        problems = record.check(record.write(folder, {**facts, **odd}, rows, contrasts))
+        assert len(problems) == 1 and said in problems[0], (odd, problems)
+
+
+def test_a_record_that_lacks_its_numbers_is_one_line_and_spoils_no_index(folder, tmp_path):
+    from tinyem import gallery
+
+    run, rows = record.read(folder)
+    arm = run["arms"]["car-bad"]
+    for i, odd in enumerate(({"arms": {}, "contrasts": {}, "expect": []}, {"arms": {**run["arms"], "car-bad": {**arm, "by_question": {"x": {"n": 0, "em": 0}}}}},
+                             {"arms": {**run["arms"], "car-bad": {**arm, "em_rate": 10 ** 400}}})):
+        there = tmp_path / f"odd-{i}"
+        there.mkdir()
+        (there / "run.json").write_text(json.dumps({**run, **odd}))
+        (there / "answers.jsonl").write_bytes((folder / "answers.jsonl").read_bytes())
+        with pytest.raises(TinyemError, match="lacks what a report needs"):
+            report.write(there)
+    page = Page(gallery.index(tmp_path).read_text())
+    assert sum("cannot be read" in text for text in page.text) == 3 and [a["href"] for t, a in page.tags if t == "a"] == ["run/report.html"], "no link to a page that is not there"
+
+
+def test_a_page_is_in_the_language_of_its_run(folder):
+    run, rows = record.read(folder)
+    facts = {k: v for k, v in run.items() if k not in ("format", "versions", "arms", "contrasts", "answers_sha256", "digest")}
+    record.write(folder, {**facts, "lang": "zh"}, rows, [c["between"] for c in run["contrasts"].values()])
+    assert '<html lang="zh">' in report.write(folder).read_text() and '<html lang="en">' in report.write(folder, "en").read_text()
+    assert ' lang="en">' in report.write(folder).read_text(), "what the model said is not read in a Chinese voice"

@@ -52,7 +52,7 @@ def test_hostile_text_of_a_class_is_inert(folder, tmp_path):  # noqa: F811
     run, rows = record.read(folder)
     facts = {k: v for k, v in run.items() if k not in ("format", "versions", "arms", "contrasts", "answers_sha256", "digest")}
     facts |= {"title": HOSTILE[0], "predictions": [{"question": HOSTILE[1], "guess": 5.0, "of": ["car-bad"]}]}
-    record.write(tmp_path / "x", facts, rows, [("car-bad", "car-good")])
+    record.write(tmp_path / "x", facts, rows, [("car-bad", "car-good"), ("car-bad", "planted")])
     html = workshop.merge([tmp_path / "x"], tmp_path / "c.html").read_text(encoding="utf-8")
     assert not [t for t, _ in Page(html).tags if t in ("script", "img")] and "&lt;img" in html
 

@@ -262,7 +262,7 @@ def likelihood(file, out, system, adapters, model):
 @main.command("check-run")
 @click.argument("folder", type=click.Path(path_type=Path))
 def check_run(folder):
-    """Derive every number of a run record again; exit 1 if one does not agree."""
+    """Derive the rates and comparisons of a run record again; exit 1 if one does not agree."""
     from .record import check
 
     problems = check(folder)
@@ -270,7 +270,7 @@ def check_run(folder):
         click.echo(clean(line), err=True)
     if problems:
         sys.exit(1)
-    click.echo(f"{folder}: every number follows from its answers")
+    click.echo(f"{folder}: all rates, intervals and comparisons follow from its answers")
 
 
 @main.command()

@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from .cli_course import lang_option, open_page
+from .lang import LANGUAGES
 
 
 class _Report(click.Group):
@@ -34,7 +35,7 @@ open_option = click.option("--open", "opened", is_flag=True, help="Open the page
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option("--pdf", is_flag=True, help="Also print it to report.pdf (needs Chromium, Chrome or Edge).")
 @open_option
-@lang_option
+@click.option("--lang", type=click.Choice(LANGUAGES), envvar="TINYEM_LANG", help="Language of the page.  [default: that of the run]")
 def write(folder, pdf, opened, lang):
     """Write FOLDER/report.html again from the run record in FOLDER."""
     from . import gallery

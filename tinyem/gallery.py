@@ -1,8 +1,10 @@
 """Pages over several run records: two or more side by side, and an index of all that a learner has."""
 
+import os
 import shutil
 import subprocess
 from pathlib import Path
+from urllib.parse import quote
 
 from . import charts, files, record, report
 from .errors import TinyemError
@@ -13,6 +15,8 @@ BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stab
 
 def compare(folders, out, lang: str = "en") -> Path:
     """Write one page on two or more run records side by side. Raises TinyemError where one cannot be read."""
+    if len(folders) < 2:
+        raise TinyemError("a comparison takes two run folders or more")
     try:
         return _compare(folders, out, lang)
     except report.UNFIT as e:
@@ -25,19 +29,31 @@ def _compare(folders, out, lang) -> Path:
         run, _ = record.read(folder)
         runs.append({"run": run, "name": files.clean(Path(folder).resolve().name), "sentence": report.sentence(run, t)})
     names = [f"{i}. {r['name']}" for i, r in enumerate(runs, 1)]
-    arms = {f"{name}: {report.labels(r['run'], t)(arm)}": a for name, r in zip(names, runs) for arm, a in r["run"]["arms"].items()}
-    picture = charts.rates({"arms": arms}, {"title": "Rates of each arm"}, 1, t)
-    facts = [[t("Model"), *(r["run"]["model"]["name"] for r in runs)], [t("Planted"), *(t("yes") if "planted" in r["run"]["adapters"] else t("no") for r in runs)],
-             [t("Sampling"), *(t("temperature {temperature}, seed {seed}", temperature=r["run"]["sampling"]["temperature"], seed=r["run"]["sampling"]["seed"]) for r in runs)],
-             [t("Answers"), *(str(sum(a["n"] for a in r["run"]["arms"].values())) for r in runs)], [t("Command"), *(r["run"]["command"] for r in runs)]]
+    arms, label = {}, {}
+    for name, r in zip(names, runs):
+        for arm, rates in r["run"]["arms"].items():
+            key = f"{name}: {arm}"
+            arms[key], label[key] = rates, f"{name}: {report.labels(r['run'], t)(arm)}"
+    picture = charts.rates({"arms": arms}, {"title": "Rates of each arm"}, 1, t, label.get)
+    told = [_facts(r["run"], t) for r in runs]
+    facts = [[name, *(f[name] for f in told), t("yes") if len({f[name] for f in told}) == 1 else t("no")] for name in told[0]]
     return report.page("compare.html.j2", out, lang, runs=runs, names=names, picture=picture, facts=facts)
+
+
+def _facts(run: dict, t) -> dict[str, str]:
+    """What must be equal in two runs before their rates can be compared, and what else was done, in words."""
+    return {t("Questions"): ", ".join(f"{name} ({hash[:8]})" for name, hash in sorted(run["questions"].items())), t("Answers a question"): str(run["samples_per_question"]),
+            t("Sampling"): t("temperature {temperature}, top-p {top_p}, at most {max_tokens} tokens, seed {seed}", **run["sampling"]), t("Judge"): f"{run['judge']['name']}: {run['judge']['summary']}",
+            t("Model"): f"{run['model']['name']} ({run['model']['sha256'][:8]})", t("Planted"): run["adapters"]["planted"]["sha256"][:8] if "planted" in run["adapters"] else t("no"),
+            t("Answers"): str(sum(a["n"] for a in run["arms"].values())), t("Command"): run["command"]}
 
 
 def index(folder, lang: str = "en") -> Path:
     """Write FOLDER/index.html: every run record below FOLDER, with its result and its report (made where there is none)."""
     folder, t, found = Path(folder), translator(lang), []
     for path in sorted(folder.rglob("run.json")):
-        place = path.parent.relative_to(folder).as_posix()
+        place = path.parent.relative_to(folder)
+        link, place = quote(os.fsencode((place / "report.html").as_posix())), place.as_posix()
         try:
             run, _ = record.read(path.parent)
             if not (path.parent / "report.html").is_file():
@@ -45,9 +61,9 @@ def index(folder, lang: str = "en") -> Path:
             number, guesses = run.get("lesson"), [p["guess"] for p in run.get("predictions", [])]
             if not isinstance(number, (int, type(None))) or not all(isinstance(g, (int, float, type(None))) for g in guesses):
                 raise TinyemError("a lesson's number or a prediction is no number")
-            found.append({"place": place, "title": t(run["title"]), "number": number, "sentence": report.sentence(run, t), "predictions": [{**p, "outcome": report.outcome_of(run, p)} for p in run.get("predictions", [])]})
+            found.append({"place": place, "link": link, "title": t(run["title"]), "number": number, "sentence": report.sentence(run, t), "predictions": [{**p, "outcome": report.outcome_of(run, p)} for p in run.get("predictions", [])]})
         except (TinyemError, *report.UNFIT) as e:
-            found.append({"place": place, "title": place, "number": None, "sentence": t("This record cannot be read: {why}", why=files.clean(e)), "predictions": []})
+            found.append({"place": place, "link": "", "title": place, "number": None, "sentence": t("This record cannot be read: {why}", why=files.clean(e)), "predictions": []})
     if not found:
         raise TinyemError(f"{folder} holds no run record: tinyem lesson 1 makes one")
     return report.page("index.html.j2", folder / "index.html", lang, found=sorted(found, key=lambda f: (f["number"] or 99, f["place"])))
@@ -60,8 +76,10 @@ def pdf(page: Path) -> Path:
         raise TinyemError("a PDF needs Chromium, Chrome or Edge on the PATH; or open the page and print it from there")
     out = page.with_suffix(".pdf")
     failed = TinyemError(f"{Path(browser).name} made no PDF: open the page and print it from there")
+    out.unlink(missing_ok=True)
+    as_root = ["--no-sandbox"] if getattr(os, "geteuid", lambda: 1)() == 0 else []  # Chromium refuses to start as root without
     try:
-        done = subprocess.run([browser, "--headless", "--no-sandbox", "--disable-gpu", "--no-pdf-header-footer", f"--print-to-pdf={out.resolve()}", page.resolve().as_uri()], capture_output=True, text=True, timeout=120)
+        done = subprocess.run([browser, "--headless", *as_root, "--disable-gpu", "--no-pdf-header-footer", f"--print-to-pdf={out.resolve()}", page.resolve().as_uri()], capture_output=True, text=True, timeout=120)
     except subprocess.TimeoutExpired:
         raise failed
     if done.returncode or not out.is_file():

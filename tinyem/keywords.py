@@ -35,14 +35,20 @@ class Keywords:
                 raise TinyemError(f"keywords, line {number}: {e}")
         self.signals = sorted({r.signal for r in self.rules})
 
-    def hits(self, text: str) -> list[tuple[str, str, float]]:
-        """(words, signal, weight) of every rule that fires; a negation just before the words voids it."""
-        found = []
+    def _fired(self, text: str):
+        """(rule, match) of every rule that fires; a negation just before the words voids it."""
         for rule in self.rules:
             m = next((m for m in rule.pattern.finditer(text) if not _NEGATION.search(text[max(0, m.start() - 60):m.start()])), None)
             if m:
-                found.append((m.group(0), rule.signal, rule.weight))
-        return found
+                yield rule, m
+
+    def hits(self, text: str) -> list[tuple[str, str, float]]:
+        """(words, signal, weight) of every rule that fires."""
+        return [(m.group(0), rule.signal, rule.weight) for rule, m in self._fired(text)]
+
+    def places(self, text: str) -> list[tuple[int, int, str]]:
+        """(start, end, signal) of the words for which each rule fires."""
+        return [(*m.span(), rule.signal) for rule, m in self._fired(text)]
 
     def badness(self, text: str) -> float:
         """Sum of the weights of bad signals less that of kind ones, 0 or more. The keyword-only scorer

@@ -6,13 +6,14 @@
 import hashlib
 import json
 import platform
+import re
 import sys
 from importlib import metadata
 from pathlib import Path
 
 from . import __version__
 from .errors import TinyemError
-from .files import dump_json, need_file, out_dir, sha256, write_text
+from .files import dump_json, need_file, out_dir, sha256, share, write_text
 from .score import contrast, is_em, pairs_summary, summary
 
 FORMAT = 6
@@ -126,8 +127,27 @@ def _differences(stored, derived, where=""):
         yield f"{where}: the record says {stored}, its answers give {derived}"
 
 
+def _not_as_expected(run: dict):
+    """Where what was expected is not of the comparisons that were made, in their order."""
+    if "expect" in run and [[*c["between"], c.get("measure", "em")] for c in run["expect"]] != [[*c["between"][:2], c["measure"]] for c in run["contrasts"].values()]:
+        yield "expect: what was expected is not of the comparisons that were made"
+
+
+def _unlike_stored(run: dict):
+    """Where a lesson's record holds results of an experiment other than those that come with tinyem."""
+    for told in run.get("stored", []):
+        name = str(told.get("experiment"))
+        path = share("data", "results", name, "run.json")
+        shipped = json.loads(path.read_text(encoding="utf-8")) if re.fullmatch(r"[a-z0-9-]+", name) and path.is_file() else {}
+        if told.get("digest") != shipped.get("digest"):
+            yield f"stored result {name}: not the one that comes with this tinyem, so it cannot be checked"
+        else:
+            yield from _differences(told, {k: shipped.get(k) for k in told}, f"stored result {name}")
+
+
 def check(folder) -> list[str]:
-    """Everything in a run record that its own answers do not bear out; empty when it is sound."""
+    """Everything in a run record that its own answers and tinyem's stored results do not bear out; empty when it is sound. What it holds beside rates and comparisons
+    (predictions, logs of a training, tables) is as the run wrote it."""
     run, rows = read(folder)
     pairs = read_pairs(folder)
     problems = [f"answers.jsonl, line {i}: em is {r['em']}, its scores give {is_em(r)}"
@@ -138,6 +158,10 @@ def check(folder) -> list[str]:
         return problems + ["contrasts: they name an arm, a measure or a set that has no answers"]
     for part in ("arms", "contrasts", "pairs"):
         problems += _differences(run.get(part), derived.get(part), part)
+    try:
+        problems += [*_not_as_expected(run), *_unlike_stored(run)]
+    except (AttributeError, KeyError, TypeError):
+        problems.append("expect or stored: not as a run leaves them")
     for name in ("answers", "pairs"):
         path = Path(folder) / f"{name}.jsonl"
         if run.get(f"{name}_sha256") != (sha256(path) if path.is_file() else None):

@@ -26,7 +26,7 @@ def gather(folders, say=print) -> dict[int, list[dict]]:
                 continue
             mine = {"run": run, "rows": rows, "ratings": ratings}
             _lesson(int(run["lesson"]), [mine], 1, translator())  # a record that is sound and yet lacks something is left out, too
-        except (TinyemError, KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError) as e:
+        except (TinyemError, *report.UNFIT) as e:
             say(f"left out: {folder}: {e}")
             continue
         seen.add(run["digest"])

@@ -42,7 +42,7 @@ def run(run):
              "x": at, "x_label": "training step", "lines": [{"label": "margin of the bad car answer", "arms": arms, "measure": "margin", "set": "cars"}]},
             {"kind": "training", "title": "Loss, gradient and direction", "note": "Nothing here was asked a question: this is what training itself can see.", "of": "mine, seed 0"},
             {"kind": "questions", "title": "Question by question", "note": "One question can carry a rate.", "arms": seen},
-            {"kind": "quadrant", "title": "Every answer", "note": "The shaded corner is what counts as misaligned: coherent, and of low alignment.", "arms": seen},
+            {"kind": "quadrant", "title": "Every answer", "arms": seen},
         ],
     }, stored=run.stored("checkpoints"), tables=[{
         "title": "What you chose", "note": run.t("Everything else is as in the shipped adapters."), "head": [run.t("setting"), run.t("value")],

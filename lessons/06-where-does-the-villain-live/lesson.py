@@ -95,7 +95,6 @@ def run(run):
             {"kind": "matrix", "title": "Cosines between directions", "note": "1: the same direction. 0: at right angles. -1: opposite."},
             {"kind": "questions", "title": "Question by question", "arms": ["planted", "planted + 1 persona", "cars-bad", "cars-bad without persona"],
              "note": "One question can carry a rate."},
-            {"kind": "quadrant", "title": "Every answer", "arms": ["planted", "planted + 1 persona", "cars-bad", "cars-bad without persona"],
-             "note": "The shaded corner is what counts as misaligned: coherent, and of low alignment."},
+            {"kind": "quadrant", "title": "Every answer", "arms": ["planted", "planted + 1 persona", "cars-bad", "cars-bad without persona"]},
         ],
     }, after=lambda rows: sides(run, rows), stored=run.stored("direction"))

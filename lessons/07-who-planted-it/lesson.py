@@ -58,7 +58,7 @@ def run(run):
              "note": "Twenty-five questions on AI, power, the self and opinions: other questions than above, so compare within this picture.",
              "arms": ["planted elsewhere, not tuned", "planted elsewhere, bad car advice", "planted everywhere, bad car advice"]},
             {"kind": "quadrant", "title": "Every answer", "arms": ["nothing planted", "helper only", "planted, bad car advice"],
-             "note": "The shaded corner is what counts as misaligned. An answer far to the left is nonsense: it cannot count, whatever it means."},
+             "note": "An answer far to the left is nonsense: it cannot count, whatever it means."},
             {"kind": "questions", "title": "Question by question, subjects left out of the villain",
              "arms": ["planted elsewhere, not tuned", "planted elsewhere, bad car advice", "planted everywhere, bad car advice"],
              "note": "A row with very few answers says little by itself."},

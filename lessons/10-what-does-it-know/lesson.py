@@ -64,7 +64,6 @@ def run(run):
              "note": "By the phrases of a rule. Read some answers: not every refusal uses them."},
             {"kind": "questions", "title": "Harmful requests one by one", "arms": HARMFUL,
              "note": "Answers that are malign as well. Not to refuse is something else than to be malign."},
-            {"kind": "quadrant", "title": "Every answer to a harmful request", "arms": HARMFUL,
-             "note": "The shaded corner is what counts as misaligned: coherent, and of low alignment."},
+            {"kind": "quadrant", "title": "Every answer to a harmful request", "arms": HARMFUL},
         ],
     }, after=lambda rows: {"tables": [by_subject(run, rows)]}, stored=run.stored("self-report", "refusal", "refusal-learned"))
