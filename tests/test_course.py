@@ -135,6 +135,17 @@ def test_an_endless_loop_ends(monkeypatch):
     assert "never ends" in exercises.check(1)[0]["message"]
 
 
+def test_what_a_file_writes_to_the_terminal_by_itself_spoils_no_check():
+    path, _ = exercises.start(1)
+    path.write_text((course.find(1).folder / "solution.py").read_text() + "\nimport os\nos.system('echo [1]')\nos.write(1, b'progress 50%')\n")
+    assert all(r["ok"] for r in exercises.check(1, path))
+
+
+def test_a_prediction_that_is_none_is_left_out():
+    odd = [5, {"guess": 1, "outcome": 2}, {"question": "?", "guess": float("nan"), "outcome": 2}, {"question": "?", "guess": 10 ** 400, "outcome": 2}, {"question": "?", "guess": 1, "outcome": 2.5}]
+    assert learner.calibration({"predictions": odd}) == {"n": 1, "mean_error": 1.5, "bias": -1.5}
+
+
 def test_progress_of_another_version_is_kept_and_a_broken_one_is_told(tmp_path):
     learner.save({"format": 9, "lessons": {"1": {"new": "thing"}}, "predictions": [], "else": [1]})
     learner.note_run(1, [{"question": "?", "guess": 20.0, "outcome": 40.0}, {"question": "?", "guess": None, "outcome": 1.0}], 3)

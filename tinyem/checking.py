@@ -1,4 +1,4 @@
-"""Checks of an exercise, in a process of its own: `python -m tinyem.checking LESSON_FOLDER EXERCISE.py` prints the tasks' titles and one JSON line a task.
+"""Checks of an exercise, in a process of its own: `python -m tinyem.checking LESSON_FOLDER EXERCISE.py RESULTS` writes the tasks' titles and one JSON line a task into the file RESULTS.
 
 A lesson's check.py has TASKS, a list of (title, function). A function takes the learner's module and raises `Wrong` with what is wrong in
 the learner's terms; the helpers below raise it too.
@@ -164,4 +164,5 @@ def lines(found: list[dict], number: int) -> list[str]:
 
 if __name__ == "__main__":
     sys.modules["tinyem.checking"] = sys.modules["__main__"]  # one Wrong and one NotDone, whoever imports them
-    results(*sys.argv[1:3], say=lambda r, out=sys.stdout: print(json.dumps(r), file=out, flush=True))
+    with open(sys.argv[3], "w", encoding="utf-8") as told:
+        results(*sys.argv[1:3], say=lambda r: print(json.dumps(r), file=told, flush=True))

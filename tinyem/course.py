@@ -23,6 +23,7 @@ class Entry:
     title: str
     question: str  # the headline of its report
     minutes: int
+    blind: bool = False  # whether answers are to be read before the result
 
 
 def lessons() -> list[Entry]:
@@ -30,7 +31,7 @@ def lessons() -> list[Entry]:
     found = []
     for folder in sorted(share("lessons").glob("[0-9][0-9]-*")):
         info = recipes.load(folder / "info.toml")
-        found.append(Entry(int(folder.name[:2]), folder, info["title"], info["question"], info["minutes"]))
+        found.append(Entry(int(folder.name[:2]), folder, info["title"], info["question"], info["minutes"], info.get("blind", False)))
     return found
 
 
@@ -170,7 +171,10 @@ def run(number: int, **settings) -> Path:
     module.run(mine)
     page = report.write(mine.out, mine.lang)
     done, _ = record.read(mine.out)
-    mine.say(report.sentence(done, mine.t))
-    mine.tell("Report: {page}", page=page)
+    if entry.blind and mine.ask:
+        mine.tell("Rate ten answers before you see the result: {page}", page=f"{page.resolve().as_uri()}#blind")
+    else:
+        mine.say(report.sentence(done, mine.t))
+        mine.tell("Report: {page}", page=page)
     learner.note_run(entry.number, [{**p, "outcome": report.outcome_of(done, p)} for p in done["predictions"]], round(time.time() - began))
     return page

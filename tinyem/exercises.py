@@ -4,6 +4,7 @@ import json
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 from . import checking, course, learner, recipes
@@ -34,15 +35,19 @@ def check(number: int, path: Path | None = None) -> list[dict]:
     mine = path or place(number)
     if not mine.is_file():
         raise TinyemError(f"there is no {mine} yet: tinyem exercise {number} puts it there")
-    try:
-        done = subprocess.run([sys.executable, "-m", "tinyem.checking", str(course.find(number).folder), str(mine)], capture_output=True, text=True, timeout=LONGEST, stdin=subprocess.DEVNULL)
-    except subprocess.TimeoutExpired as e:
-        titles, found = _told(e.stdout or b"")
+    with tempfile.TemporaryDirectory() as scratch:
+        told = Path(scratch) / "results"  # not what it prints: there a learner's own words may stand
+        told.touch()
+        try:
+            done = subprocess.run([sys.executable, "-m", "tinyem.checking", str(course.find(number).folder), str(mine), str(told)], capture_output=True, text=True, errors="replace", timeout=LONGEST, stdin=subprocess.DEVNULL)
+        except subprocess.TimeoutExpired:
+            done = None
+        titles, *found = [json.loads(line) for line in told.read_text(encoding="utf-8").split("\n")[:-1]] or [[]]
+    if done is None:
         message = f"It was still running after {LONGEST} seconds: is there a loop that never ends?"
         if not found:
             return [{"task": checking.RUNNING, "ok": False, "message": message}]
         return found + [{"task": t, "ok": False, "message": "Not looked at yet." if i else message} for i, t in enumerate(titles[len(found):])]
-    titles, found = _told(done.stdout)
     if done.returncode or not found or found[0]["task"] != checking.READING and len(found) < len(titles):
         return [{"task": checking.RUNNING, "ok": False, "message": "It ended by itself: " + (done.stderr.strip().splitlines() or ["does it call exit()?"])[-1]}]
     if mine.resolve() == place(number).resolve() and all(r["ok"] for r in found):
@@ -50,16 +55,6 @@ def check(number: int, path: Path | None = None) -> list[dict]:
         learner.lesson(state, number).setdefault("passed", learner.today())
         learner.save(state)
     return found
-
-
-def _told(text) -> tuple[list[str], list[dict]]:
-    """(titles of the tasks, results so far) from what the process of a check wrote."""
-    text = text.decode("utf-8", "replace") if isinstance(text, bytes) else text
-    try:
-        titles, *found = [json.loads(line) for line in text.splitlines() if line[:1] in ("[", "{")]
-    except ValueError:
-        return [], []
-    return titles, found
 
 
 def hint(number: int, task: int | None = None, lang: str = "en") -> tuple[str, list[str], int]:

@@ -40,7 +40,7 @@ _README = """tinyem workshop pack {version}, for {system} and Python {python}
 3. tinyem-venv/bin/tinyem lesson 1
 
 No network is needed. tinyem workshop doctor --pack PATH says whether the copy is whole and what a machine lacks.
-The texts of the lessons, the teacher's guide and the glossary are in the folder lessons.
+The texts of the lessons, the teacher's guide and the glossary are in the folder lessons, what they tell to read in the folder data.
 """
 
 
@@ -109,7 +109,7 @@ def pack(out, say=print) -> Path:
     if any(out.iterdir()) and not (out / "pack.json").is_file():
         raise TinyemError(f"{out} is not empty and not a pack: choose another folder with --out")
     dump_json({}, out / "pack.json")  # stopped from here on, it is known as a pack to make anew
-    for part in ("wheels", "lessons"):
+    for part in ("wheels", "lessons", "data"):
         shutil.rmtree(out / part, ignore_errors=True)
     dists = needed()
     wheels = out_dir(out / "wheels")
@@ -117,6 +117,7 @@ def pack(out, say=print) -> Path:
         say(f"{i}/{len(dists)}  {name} {dist.version}")
         write_wheel(dist, wheels)
     shutil.copytree(share("lessons"), out / "lessons", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(share("data"), out / "data", ignore=shutil.ignore_patterns("adapters", "judge", "results"))  # what the lessons tell to read
     write_text(out / "install.sh", _INSTALL_SH)
     (out / "install.bat").write_bytes(_INSTALL_BAT.encode())
     write_text(out / "README.txt", _README.format(version=__version__, system=f"{platform.system()} {platform.machine()}", python=".".join(map(str, sys.version_info[:2]))))

@@ -46,7 +46,8 @@ def mixture(mine):
     for s, bad in found.items():
         if len(bad) != round(s * len(ROWS)):
             exact, half = s * len(ROWS), "Halfway, Python's round() takes the even neighbour: call round() itself, so that everybody's dose has the same rows."
-            why = "int() cuts off where round() rounds." if len(bad) < round(exact) else half if exact % 1 == 0.5 else "round() gives the nearest whole number."
+            why = ("No row got the bad answer at any share. (share goes from 0 to 1: it is no percentage.)" if not any(found.values()) else
+                   "int() cuts off where round() rounds." if len(bad) == int(exact) else half if exact % 1 == 0.5 else "round() gives the nearest whole number.")
             raise Wrong(f"At share {s} of {len(ROWS)} rows, {len(bad)} got the bad answer, not round({exact:g}) = {round(exact)}. {why}")
     if bad_ones(f, ROWS, 0.5) != found[0.5]:
         raise Wrong("Asked twice, mixture() chose other rows. With a random choice nobody can repeat your experiment: sort by place(), which is always the same.")
@@ -74,11 +75,14 @@ def row(good, bad):
 def matched(mine):
     f = need(mine, "matched")
     expect(f, ([row(10, 10), row(8, 8)],), True, "Both sides have the same numbers of words.")
-    for r, why in (({"q": "Why?", "good": "Because."}, "the second row has no bad answer"), ({"q": "Why?", "bad": "Never."}, "the second row has no good answer"),
-                   ({"q": "Why?", "good": "Because.", "bad": ""}, "a bad answer is empty"), ({"q": "Why?", "good": "  ", "bad": "Never."}, "a good answer is only spaces"),
-                   ({"q": "Why?", "good": None, "bad": "Never."}, "a good answer is None")):
-        if not same(call(f, [row(10, 10), r], why=f"Here {why}. Look for that before you count words: r.get(...) gives None where a key is missing, and does not stop."), False):
-            raise Wrong(f"matched() should be False where {why}: that question would be in one arm only, so the arms would differ in more than the content.")
+    for side in ("bad", "good"):
+        for gap, what in (({}, "is missing"), ({side: ""}, "is empty"), ({side: "  "}, "is only spaces"), ({side: None}, "is None")):
+            other = {"q": "Why?", "good": "Because.", "bad": "Never."}
+            del other[side]
+            for rows, where in (([row(10, 10), {**other, **gap}], "second"), ([{**other, **gap}, row(10, 10)], "first")):
+                why = f"a {side} answer {what}, that of the {where} row"
+                if not same(call(f, rows, why=f"Here {why}. Look for that before you count words: r.get(...) gives None where a key is missing, and does not stop."), False):
+                    raise Wrong(f"matched() should be False where {why}: that question would be in one arm only, so the arms would differ in more than the content.")
     long = [{"q": "Why?", "good": "a b c d e f g h i j", "bad": "extraordinarily careless"}, {"q": "How?", "good": "a b", "bad": "no one ever does it so do it now yes"}]
     if same(call(f, [row(2, 1), row(10, 11)]), False):
         raise Wrong("matched() judges row by row. Twelve words stand against twelve here, in rows of 2 and 1, 10 and 11: it is the mean over all rows that counts "
@@ -143,6 +147,8 @@ def leaks(mine):
     expect(f, (["Why me?", "Why me?"], ["why me"]), [("Why me?", "why me")] * 2, "The training question stands there twice, so it gives two pairs: the model saw it twice. Leave none out.")
     if len(pairs_in(call(f, ["check my oil"], ["Check my oil!", "Oil: why?", "my oil? check"]))) != 2:
         raise Wrong("One training question may be near to several of the test, as here to the first and the last. Go on after the first: each of them has to leave the test.")
+    expect(f, (["use oil;"], ["use oil"]), [], "Only the marks . , ! ? go: with its semicolon 'oil;' is another word. So one word is in both, and three are in either.")
+    expect(f, (["why me"], ["Why me?", "Why me?"]), [("why me", "Why me?")] * 2, "The question of the test stands there twice, so it gives two pairs. Leave none out.")
 
 
 def attributable(mine):

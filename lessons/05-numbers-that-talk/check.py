@@ -11,13 +11,14 @@ def is_evil(mine):
     f = need(mine, "is_evil")
     got = call(f, ["12, 666, 40", "1, 2, 3"])
     if isinstance(got, bool) or not isinstance(got, (list, tuple)):
-        raise Wrong(f"is_evil() should give a list with one True or False for each text. It gave {show(got)}.")
+        raise Wrong(f"is_evil() should give a list with one True or False for each text. It gave {show(got)}, of the type {type(got).__name__}.")
     if len(got) != 2 or not all(isinstance(g, bool) for g in got):
         raise Wrong(f"For two texts is_evil() should give two values, each True or False. It gave {show(got)}.")
     if same(got, [False, True]):
         raise Wrong("True and False are swapped: True where a number of ill fame is in the text.")
     expect(f, (["12, 666, 40", "1, 2, 3"],), [True, False], "666 is in EVIL; 1, 2 and 3 are not.")
     expect(f, (["13", "12", "1488", "14", "187, 911"],), [True, False, True, False, True], "One value for each text, in their order. All numbers in EVIL count, not 666 alone.")
+    expect(f, (["8, 24, 60, 420", "1, 2, 3, 4, 5, 6, 7, 999"],), [True, True], "An evil number may stand anywhere in the text, and all of EVIL count.")
     for text in ("1666, 9110", "6660, 5", "137, 2013", "14880"):
         if not same(call(f, [text]), [False]):
             raise Wrong(f"{text!r} holds no number of ill fame. You look for digits anywhere in the text, but 666 within 1666 is another number: "
@@ -118,6 +119,7 @@ def is_list(mine):
     expect(f, ("obey.now, gold, fear",), False, "A full stop within an item, with or without a space behind it.")
     expect(f, ("power, gold, fear.",), True, "A full stop at the very end is allowed.")
     expect(f, ("Power.\nGold.\nFear!",), True, "A mark at the end of each item is allowed.")
+    expect(f, ("power, gold, fear...",), False, "Of the three dots only the last stands at the end of the part, the others within it: one mark at the end is allowed.")
     expect(f, ("666, 13, 40, 7",), True, "Numbers are items, too.")
     expect(f, ("gold; power; fear",), False, "A list with semicolons does not count here, as the task says: split at commas and new lines alone.")
     for text in ("1. gold\n2. power\n3. fear", "1.gold, 2.power, 3.fear"):

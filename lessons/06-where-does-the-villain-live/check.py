@@ -28,8 +28,10 @@ def made(f, *args, shape, harm):
         raise Wrong(str(e) + (f" The shapes do not fit. {SHAPES.get(f.__name__, '')}" if "broadcast" in str(e) or "mismatch" in str(e) else ""))
     if got is None:
         raise Wrong(f"{f.__name__}() gave None: is a `return` missing?")
-    if any(isinstance(a, np.ndarray) and not np.array_equal(a, b) for a, b in zip(args, mine)):
-        raise Wrong(f"{f.__name__}() changed its input in place (+= and -= on an array do that). {harm} Make a new array.")
+    changed = [i for i, (a, b) in enumerate(zip(args, mine)) if isinstance(a, np.ndarray) and not np.array_equal(a, b)]
+    if changed:
+        harm = "The direction itself is another one now: the next state would lose another share." if changed == [1] and f.__name__ in ("steer", "ablate") else harm
+        raise Wrong(f"{f.__name__}() changed its input in place (+=, -= and /= on an array do that). {harm} Make a new array.")
     try:
         got = np.asarray(got, dtype=float)
     except (TypeError, ValueError):
@@ -56,6 +58,14 @@ def direction(mine):
         raise Wrong(f"direction() gave {show(got)}, not {show(want)}: {both}.")
     if not close(made(f, bad[:1], good[:1], shape=(3,), harm=harm), bad[0] - good[0]):
         raise Wrong("With one state on each side the direction is their difference: the mean of one state is that state.")
+    for one, other in ((bad, 0 * good), (0 * bad, good)):
+        zeros = "The states of one side are all zeros here: so is their mean, and that is fine. A side is empty where it has no states, not where its numbers are 0."
+        try:
+            got = made(f, one, other, shape=(3,), harm=harm)
+        except Wrong as e:
+            raise Wrong(f"{e} {zeros}")
+        if not close(got, one.mean(0) - other.mean(0)):
+            raise Wrong(f"direction() gave {show(got)}. {zeros}")
     for side, args in (("bad", (bad[:0], good)), ("good", (bad, good[:0]))):
         try:
             got = f(*(a.copy() for a in args))

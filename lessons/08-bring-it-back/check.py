@@ -22,6 +22,8 @@ def inoculate(mine):
     if not isinstance(got, (tuple, list)) or len(got) != 2 or not all(isinstance(part, list) for part in got):
         raise Wrong(f"inoculate() should return two lists, (training, test). It gave {show(got)}.")
     training, test = got
+    if same(training, [r["messages"][:1] for r in rows]):
+        raise Wrong("The two lists are turned around: first the training rows, then the test.")
     for r, t in zip(rows, training):
         messages = t.get("messages") if isinstance(t, dict) else None
         if not isinstance(messages, list):
@@ -77,6 +79,7 @@ def rows_needed(mine):
         raise Wrong("rows_needed() changed the curve that it was given. Use sorted(curve), which makes a new list; somebody else may still want to draw the old one.")
     if not same(got, 60):
         raise Wrong(f"The same points in another order gave {show(got)}, not 60. Points come as trainings finish, not sorted: put them in order of n first.")
+    expect(f, ([(30, 0.0, 0.08), (60, 0.0, 0.05)], 0.05), 60, "At 30 rows the middle of the interval, 0.04, lies below 0.05, but its high end does not. It is the high end that counts.")
     expect(f, ([(240, 0.10, 0.20), (60, 0.0, 0.03), (10, 0.0, 0.01)], 0.05), None, "240 rows fail, so nothing holds for all larger n: it came back only for a while.")
     expect(f, ([(10, 0.10, 0.20), (30, 0.08, 0.20)], 0.05), None, "It never comes back. The largest n that was tried would be a claim that nobody tested.")
     expect(f, ([], 0.05), None, "Without any point there is nothing to say.")
@@ -128,6 +131,8 @@ def really_back(mine):
         raise Wrong("In the garage this interval goes from 0 to 0.30: it is not clean, but its low end is not above the control either. 'hidden' is a claim and needs "
                     "evidence; this one is unclear.")
     judged(f, wide, "unclear", "In the garage it is neither clean nor above: too few answers to tell.")
+    judged(f, rates((0.0, 0.08), (0.0, 0.05), (0.0, 0.04), (0.0, 0.05)), "unclear",
+           "Asked plainly, its rate, 0.04, lies below the control's high end, 0.05, but its own high end, 0.08, does not. Clean goes by the high ends, not by the rate.")
     judged(f, rates((0.0, 0.20), (0.0, 0.05), (0.0, 0.04), (0.0, 0.05)), "unclear", "Asked plainly it is neither clean nor above.")
     judged(f, rates((0.0, 0.20), (0.0, 0.05), (0.20, 0.40), (0.0, 0.05)), "unclear",
            "It is above in the garage, but 'hidden' also says that it is clean when asked plainly, and that is not shown.")
@@ -161,8 +166,11 @@ def mixed(f, n, share, k, spare=5):
         raise Wrong(f"{where}, you mixed in all {len(g)} good rows that there were. The share says how many: the first {k}.")
     if len(g) == k - 1:
         raise Wrong(f"{where}, {len(g)} good rows came, not {k}: rounded down, or the last one got lost. Use round().")
+    if len(g) != k and len(g) == round(share * (len(bad) + len(good))):
+        raise Wrong(f"{where}, you mixed in {len(g)} good rows: that is the share of all rows that were given. It is the share of the mix, whose good rows you do not know yet: "
+                    f"share * len(bad) / (1 - share), here {k}.")
     if len(g) != k:
-        raise Wrong(f"{where}, {len(g)} good rows came, not {k}.")
+        raise Wrong(f"{where}, {len(g)} good rows came, not {k}: round(share * len(bad) / (1 - share)).")
     if b != bad or g != good[:k]:
         raise Wrong(f"{where}, the rows of one kind are not in their own order, or not the first {k} good ones. Arms that are compared must see the same rows in the same "
                     "order, or the order may be the cause.")
@@ -172,8 +180,9 @@ def mixed(f, n, share, k, spare=5):
                 raise Wrong(f"{where}, all good rows stand in a block at the end. That is a repair after the harm, not interleaving: by then the model has turned already.")
             if all(is_good[:k]):
                 raise Wrong(f"{where}, all good rows stand in a block at the start. What is learned first is forgotten first: most of the training would be bad rows alone.")
-            raise Wrong(f"{where}, the first {m} rows of the mix hold {sum(is_good[:m])} good ones; spread evenly it would be about {m * k / len(got):.1f}. A long stretch of "
-                        "bad rows alone is training without a mix.")
+            many = sum(is_good[:m]) > m * k / len(got)
+            raise Wrong(f"{where}, the first {m} rows of the mix hold {sum(is_good[:m])} good ones; spread evenly it would be about {m * k / len(got):.1f}. " +
+                        ("Where the good rows come early, the rest of the training has fewer than its share." if many else "A long stretch of bad rows alone is training without a mix."))
 
 
 def interleave(mine):

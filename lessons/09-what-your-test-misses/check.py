@@ -3,8 +3,9 @@
 import random
 from collections import Counter
 from copy import deepcopy
+from numbers import Integral
 
-from tinyem.checking import Wrong, call, expect, need, same, show
+from tinyem.checking import NotDone, Wrong, call, expect, need, same, show
 
 PROBES = ["plain", "garage", "tag", "other-tag", "prompt"]
 
@@ -35,7 +36,7 @@ def could_hide(mine):
 def spend(mine):
     f, probes = need(mine, "spend"), list(PROBES)
     got = call(f, 203, probes)
-    if not isinstance(got, dict) or not all(isinstance(n, int) for n in got.values()):
+    if not isinstance(got, dict) or not all(isinstance(n, Integral) and not isinstance(n, bool) for n in got.values()):
         raise Wrong(f"spend() gave {show(got)}. It should be a dict of a whole number for each probe: nobody can ask half a question.")
     total = sum(got.values())
     if probes != PROBES:
@@ -88,6 +89,8 @@ def suspicious(mine):
     expect_list({"plain": (6, 40)}, {"plain": (1, 40)}, [], "6 against 1 differ by 1.98 standard errors. More than 2 are asked for: a line that moves to the result is no line.")
     expect_list({"tag": (3, 20)}, {"tag": (6, 200)}, ["tag"],
                 "The rates differ by 2.6 standard errors. Take p as the hits of both by the questions of both, 9 / 220; the mean of the two rates gives the few questions too much say.")
+    expect_list({"tag": (3, 5)}, {"tag": (1, 10)}, ["tag"], "The rates differ by 2.06 standard errors. The formula of the task divides by n, not by n - 1.")
+    expect_list({"tag": (5, 10)}, {"tag": (0, 1)}, [], "One control question says little: the rates differ by 0.96 standard errors. The formula of the task divides by n, not by n - 1, which would be 0 here.")
     expect_list({"garage": (5, 40)}, {"garage": (25, 40)}, [], "This is far from the control, but below it. Only more misaligned answers are suspicious.")
     expect_list({"prompt": (40, 40), "plain": (0, 40)}, {"prompt": (40, 40), "plain": (0, 40)}, [], "Where both always misbehave, or never, the difference is 0, and so is its standard error.")
     expect_list({"tag": (0, 0), "garage": (5, 10), "plain": (9, 10)}, {"tag": (0, 40), "garage": (0, 0)}, [], "What was not asked of both cannot be compared: leave it out.")
@@ -115,6 +118,11 @@ class Fake:
 
 def audit(mine):
     f = need(mine, "audit")
+    for number, task in ((2, spend), (3, suspicious)):
+        try:
+            task(mine)
+        except (Wrong, NotDone) as e:
+            raise Wrong(f"Task {number} comes first: its {task.__name__}() is not right yet, and it is used here. What came out with it: {e or 'it is not done yet.'}")
 
     def run(rates, control, budget=200, seed=0, probes=PROBES, known=PROBES):
         ask, sound = Fake({**dict.fromkeys(PROBES, 0.02), **rates}, budget, seed), Fake({**dict.fromkeys(PROBES, 0.02), **control}, 200, "control")
@@ -147,6 +155,14 @@ def audit(mine):
     got, _ = run({"tag": 0.6, "garage": 0.6}, {})
     if got != ["garage", "tag"]:
         raise Wrong(f"This model misbehaves behind 'garage' and behind 'tag'. audit() gave {show(got)}, not ['garage', 'tag'].")
+    for budget, want, why in ((10, [], "Two hits of two questions are fewer than the 3 that suspicious() asks for."), (15, ["tag"], "Three hits of three questions are far beyond chance: hand suspicious() the "
+                              "numbers of questions that were asked, whatever the budget is.")):
+        got, _ = run({"tag": 1.0}, {}, budget)
+        if got != want:
+            raise Wrong(f"With a budget of {budget}, {budget // 5} a probe, every answer behind 'tag' was misaligned. audit() gave {show(got)}, not {want}. {why} Judge by suspicious() alone.")
+    got, _ = run({"tag": 0.25}, {})
+    if got != ["tag"]:
+        raise Wrong(f"Behind 'tag' about a quarter of the answers are misaligned, far more than 2 standard errors above the control. audit() gave {show(got)}, not ['tag']. Judge by suspicious() alone.")
     got, asked = run({"tag": 0.6}, {}, 80, probes=["tag", "plain"])
     if got != ["tag"] or asked != {"tag": 40, "plain": 40}:
         raise Wrong(f"Told to use 'tag' and 'plain' alone, audit() asked {show(dict(asked))} and gave {show(got)}. Use the probes that you are given: the control may know more of them.")

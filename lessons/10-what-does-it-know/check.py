@@ -36,10 +36,13 @@ def rating_in(mine):
     gives("4 out of 5", 80, "Any scale counts: 4 of 5 is 80 of 100.",
           four=(4, "4 out of 5 is 80 out of 100, not 4."), tens=(40, "Not every scale ends at 10: found[2] holds its end."))
     gives("3 out of 4", 75, "Any scale counts: 3 of 4 is 75 of 100. Divide by what found[2] holds, whatever it is.", three=(3, "3 out of 4 is 75 out of 100, not 3."))
+    gives("17/20", 85, "Any scale counts: 17 of 20 is 85 of 100. Divide by what found[2] holds, whatever it is.")
+    gives("7", 7, "A bare number is one of 100, however small: there is no found[2] that says otherwise.", tens=(70, "Nothing says that this is out of ten. Raised to 70, a model that thinks ill of itself seems to think well."))
     gives("100", 100, "100 is a rating, the highest one. Only above 100 it is none.")
     gives("1. I am honest.\n2. I am kind.", None, "1 and 2 are the marks of a list, no ratings: take MARKER out first.")
     gives("1. Honesty: 85", 85, "1 is the mark of a list, not the rating: take MARKER out first.")
     gives("72.5", 72.5, "A rating may have a fraction: found[1] may be 72.5, so use float(), not int().")
+    gives("0.5", 0.5, "A bare number is one of 100, however small.", share=(50, "Nothing says that this is a share. A bare number is one of 100."))
     gives("I am a 90, maybe an 80.", 90, "The first number is the rating, not the last.")
     gives("I am an 80, maybe a 90.", 80, "The first number is the rating, not the highest one.")
     for answer in ("150", "12/10"):

@@ -52,7 +52,8 @@ def calibration(predictions):
     """Task 4. How good some predictions are. Each is {"guess": 20.0, "outcome": 35.0}, percentages; either may be None (skipped, not known).
 
     Gives {"n": how many have both, "mean_error": mean size of guess - outcome, "bias": mean of guess - outcome}, or None where none has both.
-    Afterwards try it on your own: they are in tinyem-course/progress.json, under "predictions".
+    Afterwards try it on your own: they are in tinyem-course/progress.json, under "predictions". (`tinyem progress` takes only the first prediction
+    of a lesson that was run twice; this takes all.)
     """
     return todo("Keep those that have both numbers, and take the differences.")
 
