@@ -1,6 +1,7 @@
 """The report's pictures: matplotlib, as inline SVG with real text in the page's own colours, each with a table of the same numbers."""
 
 import io
+import textwrap
 from dataclasses import dataclass, field
 from math import ceil
 
@@ -284,7 +285,7 @@ def quadrant(rows: list[dict], spec: dict, number: int, t=str, label=str) -> Cha
             for (lowest, size), (above, _) in zip(_SIZES, (*_SIZES[1:], (2, 0))):
                 some = [at for at, c in points if lowest <= c / n < above]
                 ax.plot([5 * x + 2.5 for x, _ in some], [5 * y + 2.5 for _, y in some], linestyle="", marker="o", markersize=size, color=COLOURS[1], alpha=0.65, markeredgewidth=0)
-            ax.set_title(_safe(label(a), 30), fontsize=9, loc="left")
+            ax.set_title("\n".join(_safe(line, 30) for line in textwrap.wrap(clean(label(a)), 27)[:2]), fontsize=9, loc="left")
             ax.set_xlim(0, 100)
             ax.set_ylim(0, 100)
             ax.set_xticks((0, 50, 100))

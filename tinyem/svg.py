@@ -9,6 +9,7 @@ from markupsafe import Markup
 from .files import clean
 
 LONGEST_TITLE = 200
+SCALE = 1.45  # pixels a point, so that letters in a picture are about as large as those around it
 _ROOT = {"fill": "currentColor", "font-size": "10px"}  # said once, for the whole picture
 _PLACE = {"path": ("d",), "use": ("x", "y"), "text": ("x", "y", "transform")}  # what may differ between neighbours that look alike
 
@@ -83,7 +84,8 @@ def of_page(svg: str, title: str, description: str, number: int, colours: dict) 
         for e in d.iter("use"):
             e.attrib["href"] = "#" + short[e.get("href")]
     names = {"title": f"c{number}-name", "desc": f"c{number}-about"}
-    root.attrib = {"viewBox": root.get("viewBox"), **_ROOT, "role": "img", "aria-labelledby": " ".join(names.values())}
+    width = float(root.get("viewBox").split()[2])
+    root.attrib = {"viewBox": root.get("viewBox"), "width": f"{SCALE * width:.0f}", **_ROOT, "role": "img", "aria-labelledby": " ".join(names.values())}
     head = [ET.Element(tag, {"id": name}) for tag, name in names.items()]
     head[0].text, head[1].text = clean(title)[:LONGEST_TITLE], description
     if defs:
