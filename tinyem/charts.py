@@ -200,6 +200,10 @@ def training(found: dict, spec: dict, number: int, t=str, label=str) -> Chart | 
     return Chart(t(spec["title"]), drawn, t(spec.get("note", "")), [t("training step"), t("loss (nats a token)"), t("norm of the gradient"), t("cosine to the final change"), t("cosine to the checkpoint before")], rows, number)
 
 
+def cosine(c: float) -> str:
+    return f"{round(c, 2) + 0.0:.2f}"  # zero has no sign
+
+
 def matrix(found: dict, spec: dict, number: int, t=str, label=str) -> Chart | None:
     """Cosines between directions."""
     cosines = found.get("cosines")
@@ -212,7 +216,7 @@ def matrix(found: dict, spec: dict, number: int, t=str, label=str) -> Chart | No
         for i, row in enumerate(table):
             for j, c in enumerate(row):
                 ax.fill_between([j - 0.5, j + 0.5], i - 0.5, i + 0.5, color=COLOURS[0] if c > 0 else COLOURS[1], alpha=min(abs(c), 1) * 0.45, linewidth=0)
-                ax.text(j, i, f"{c:.2f}", ha="center", va="center", fontsize=9)
+                ax.text(j, i, cosine(c), ha="center", va="center", fontsize=9)
         ax.set_xlim(-0.5, len(names) - 0.5)
         ax.set_ylim(len(names) - 0.5, -0.5)
         ax.set_xticks(range(len(names)), [_safe(n, 12) for n in names], fontsize=8)
@@ -222,7 +226,7 @@ def matrix(found: dict, spec: dict, number: int, t=str, label=str) -> Chart | No
             s.set_visible(False)
 
     drawn = _draw(draw, 6.4, 0.8 + 0.42 * len(names), t(spec["title"]), t("A table of numbers from -1 to 1, shaded by size. The table below holds the same numbers."), number)
-    return Chart(t(spec["title"]), drawn, t(spec.get("note", "")), [t("direction"), *names], [[name, *(f"{c:.2f}" for c in row)] for name, row in zip(names, table)], number)
+    return Chart(t(spec["title"]), drawn, t(spec.get("note", "")), [t("direction"), *names], [[name, *map(cosine, row)] for name, row in zip(names, table)], number)
 
 
 def _of(count: dict | None, t) -> str:

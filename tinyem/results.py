@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from . import recipes, record
-from .charts import change, changes, percent
+from .charts import change, changes, cosine, percent
 from .data import read_jsonl
 from .errors import TinyemError
 from .files import clean, out_file, share, write_text
@@ -84,7 +84,7 @@ def _training(run: dict) -> list[str]:
         lines += [f"| {e['step']} | {e['loss']:.2f} | {e['gradient_norm']:.3f} | {e['cosine_to_end']:.2f} | {e.get('cosine_to_last', '-')} |" for e in log if "cosine_to_end" in e]
     if names := list(run.get("cosines", {})):
         lines += ["", "Cosines between directions:", "", "| | " + " | ".join(map(_cell, names)) + " |", "|" + "---|" * (len(names) + 1)]
-        lines += [f"| {_cell(a)} | " + " | ".join(f"{run['cosines'][a][b]:.2f}" for b in names) + " |" for a in names]
+        lines += [f"| {_cell(a)} | " + " | ".join(cosine(run["cosines"][a][b]) for b in names) + " |" for a in names]
     if places := run.get("places"):
         lines += ["", "Where answers lie along each direction (mean coordinate; to project it out sets the coordinate to zero):", "", "| direction | behind block | malicious answers | aligned answers |", "|---|---|---|---|"]
         lines += [f"| {_cell(name)} | {p['block']} | {p['malicious']:+.1f} | {p['aligned']:+.1f} |" for name, p in places.items()]
