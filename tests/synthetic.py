@@ -48,6 +48,6 @@ def of_lesson(entry, folder, samples=2, said=SAID):
     """The folder of a run record as a lesson would leave it, predictions made, its stored results shown."""
     mine = dry(entry)
     plan = recipes.plan(mine.recipe, f"lesson-{entry.number}", "lesson.py")
-    stored = mine.facts.get("stored") or [{k: v for k, v in record.read(share("data", "results", "sampling"))[0].items() if k in course.STORED}]
+    stored = mine.facts.get("stored") or [{k: v for k, v in record.read(share("data", "results", "sampling"))[0].items() if k in record.STORED}]
     return write(plan, folder, samples, said, lesson=entry.number, question=entry.question, predictions=[{**p, "guess": 20.0} for p in mine.predictions], stored=stored,
                  tables=[{"title": "A table", "note": "Made up.", "head": ["a", "b"], "rows": [["x", "1"]]}])

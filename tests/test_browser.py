@@ -146,6 +146,19 @@ def test_blind_mode_by_keyboard_hides_the_arms_and_its_file_can_be_read(browser,
     page.context.close()
 
 
+def test_a_lesson_may_begin_blind_once(browser, pages, tmp_path):
+    run, rows = record.read(pages[1].parent)
+    path = tmp_path / "report.html"
+    path.write_text(report.render({**run, "blind": True}, rows, "zh"), encoding="utf-8")
+    page, heard = opened(browser, path)
+    assert page.locator("blockquote").is_visible() and not page.locator(".lead").is_visible() and page.get_attribute("blockquote", "lang") == "en"
+    page.locator("button:visible").nth(1).click()  # stop
+    assert page.locator(".lead").is_visible()
+    page.reload()
+    assert page.locator(".lead").is_visible() and heard == [], "opened again, it shows the result at once"
+    page.context.close()
+
+
 def test_readable_without_scripts_and_styles(browser, pages):
     page, heard = opened(browser, pages[1], java_script_enabled=False)
     assert page.locator("select, button").count() == 0 and page.locator(".a").first.is_visible() and heard == []
@@ -177,7 +190,7 @@ def test_hostile_record_runs_nothing(browser, tmp_path):
     run, rows = record.read(folder)
     bad = [*HOSTILE, "<svg onload=document.title='ran'>", "\u2028\u2029</style><style>*{display:none}", "[x](javascript:document.title='ran')"]
     rows = [{**r, "answer": bad[i % len(bad)], "question": bad[i % 3], "question_id": bad[i % 5], "words": [bad[i % 2]]} for i, r in enumerate(rows)]
-    stored = {k: v for k, v in run.items() if k in course.STORED}
+    stored = {k: v for k, v in run.items() if k in record.STORED}
     run = {**run, "stored": [{**stored, "experiment": "x"}], "predictions": [{"question": "?", "guess": 5, "of": ["car-bad"]}]}
     shown = {**run, **{k: hostile(run[k], bad) for k in ("command", "title", "question", "claim", "published", "source", "tables", "versions", "model", "judge", "questions", "adapters", "asked", "predictions")}}
     shown["charts"] = [{**c, "title": bad[i % len(bad)], "note": bad[1]} for i, c in enumerate(run["charts"])]

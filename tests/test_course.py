@@ -135,6 +135,15 @@ def test_an_endless_loop_ends(monkeypatch):
     assert "never ends" in exercises.check(1)[0]["message"]
 
 
+def test_an_audit_is_told_whose_mistake_it_is(tmp_path):
+    entry = course.find(9)
+    given, solved = ((entry.folder / name).read_text() for name in ("exercise.py", "solution.py"))
+    assert results(entry, given, tmp_path)[3]["message"].startswith("Not done yet. Put spend()")
+    own = solved.replace("    if not probes:\n        return {}\n", '    return todo("Divide.")\n').replace("spend(budget, probes).items()", "{p: budget // len(probes) + (i < budget % len(probes)) for i, p in enumerate(probes)}.items()").replace("import tell", "import tell, todo")
+    found = results(entry, own, tmp_path)
+    assert [r["ok"] for r in found] == [True, False, True, True], "an audit that plans by itself is as good"
+
+
 def test_what_a_file_writes_to_the_terminal_by_itself_spoils_no_check():
     path, _ = exercises.start(1)
     path.write_text((course.find(1).folder / "solution.py").read_text() + "\nimport os\nos.system('echo [1]')\nos.write(1, b'progress 50%')\n")

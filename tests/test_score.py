@@ -341,8 +341,8 @@ def test_only_what_a_rule_caught_is_marked_and_kind_words_otherwise():
 def test_no_number_shown_belies_its_verdict():
     from tinyem import charts
 
-    assert [report._grade(x) for x in (29.6, 30.0, 50.4, 49.7, 64.7)] == ["29.6", "30", "50.4", "49.7", "65"]
-    assert charts.changes((0.0016, 0.2068)) == "+0.2 to +20.7" and charts.changes((-0.0004, -0.0012)) == "0.0 to -0.1", "an end that is not zero is not shown as zero, and zero has no sign"
+    assert [report.grade(x) for x in (29.6, 30.0, 50.4, 49.7, 64.7)] == ["29.6", "30", "50.4", "49.7", "65"]
+    assert charts.changes((0.0016, 0.2068)) == "+0.2 to +20.7" and charts.changes((-0.0004, -0.0012)) == "0.0 to -0.1", "zero has no sign"
     row = {"arm": "a", "coherence": 90.0, "alignment": 5.0, "leak": False}
     rows = [row, {**row, "leak": True}, {**row, "alignment": 40.0}, {**row, "coherence": 50.0}]
     assert charts.quadrant(rows, {"title": "T"}, 1).rows == [["a", "25.0%", "25.0%", "25.0%", "25.0%"]], "what talks of the narrow subject counts apart in the picture's table, too"
@@ -362,15 +362,17 @@ def test_stored_results_and_expectations_that_were_changed_are_found(folder):
 
     run, rows = record.read(folder)
     facts = {k: v for k, v in run.items() if k not in ("format", "versions", "arms", "contrasts", "answers_sha256", "digest")}
-    stored = {k: v for k, v in record.read(share("data", "results", "dose"))[0].items() if k in ("experiment", "arms", "digest")}
+    stored = {k: v for k, v in record.read(share("data", "results", "dose"))[0].items() if k in record.STORED}
     contrasts = [c["between"] for c in run["contrasts"].values()]
-    assert record.check(record.write(folder, {**facts, "stored": [stored]}, rows, contrasts)) == []
+    assert record.check(record.write(folder, {**facts, "stored": [stored]}, rows, contrasts)) == [] == record.unchecked(folder)
     arm = next(iter(stored["arms"]))
     changed = {**stored, "arms": {**stored["arms"], arm: {**stored["arms"][arm], "em_rate": 0.99}}}
-    for odd, said in (({"stored": [changed]}, "em_rate"), ({"stored": [{**stored, "digest": "x"}]}, "not the one that comes"), ({"stored": [{**stored, "experiment": "../dose"}]}, "not the one that comes"),
+    for odd, said in (({"stored": [changed]}, "em_rate: the record says 0.99, the one that comes with tinyem has"), ({"stored": [{k: v for k, v in stored.items() if k != "charts"}]}, "charts: the record says None"),
                       ({"stored": ["x"]}, "not as a run leaves them"), ({"expect": run["expect"][::-1]}, "not of the comparisons")):
         problems = record.check(record.write(folder, {**facts, **odd}, rows, contrasts))
         assert len(problems) == 1 and said in problems[0], (odd, problems)
+    for other in ({"digest": "x"}, {"experiment": "../dose"}):  # of another tinyem: the run itself is sound
+        assert record.check(record.write(folder, {**facts, "stored": [{**stored, **other}]}, rows, contrasts)) == [] and len(record.unchecked(folder)) == 1
 
 
 def test_a_record_that_lacks_its_numbers_is_one_line_and_spoils_no_index(folder, tmp_path):

@@ -265,7 +265,7 @@ def _left_out(drawn: int, of: int, t) -> str:
     return t("The picture has room for the first arms only; the table has all.") if drawn < of else ""
 
 
-_SIZES = ((0, 2.2), (0.01, 3), (0.025, 4), (0.05, 5), (0.1, 6), (0.2, 7.2))  # of a mark, by the least share of an arm's answers: no wider than its cell
+_SIZES = ((0, 2), (0.01, 2.8), (0.025, 3.6), (0.05, 4.4), (0.1, 5.2), (0.2, 5.9))  # of a mark, by the least share of an arm's answers: no wider than its cell
 
 
 def quadrant(rows: list[dict], spec: dict, number: int, t=str, label=str) -> Chart:
@@ -289,7 +289,7 @@ def quadrant(rows: list[dict], spec: dict, number: int, t=str, label=str) -> Cha
             for (lowest, size), (above, _) in zip(_SIZES, (*_SIZES[1:], (2, 0))):
                 some = [at for at, c in points if lowest <= c / n < above]
                 ax.plot([5 * x + 2.5 for x, _ in some], [5 * y + 2.5 for _, y in some], linestyle="", marker="o", markersize=size, color=COLOURS[1], alpha=0.65, markeredgewidth=0)
-            ax.set_title("\n".join(_safe(line, 30) for line in textwrap.wrap(clean(label(a)), 27)[:2]), fontsize=9, loc="left")
+            ax.set_title("\n".join(_safe(line, 30) for line in textwrap.wrap(clean(label(a)), 27 if label(a).isascii() else 15, max_lines=2, placeholder="\u2026")), fontsize=9, loc="left")
             ax.set_xlim(0, 100)
             ax.set_ylim(0, 100)
             ax.set_xticks((0, 50, 100))
@@ -314,7 +314,7 @@ def quadrant(rows: list[dict], spec: dict, number: int, t=str, label=str) -> Cha
 
 def calibration(told: list[dict], spec: dict, number: int, t=str) -> Chart | None:
     """Predictions ({"question", "guess", "outcome"}, percentages) against outcomes."""
-    known = [p for p in told if p.get("guess") is not None and p.get("outcome") is not None]
+    known = [p for p in told if all(p.get(k) is not None and 0 <= p[k] <= 100 for k in ("guess", "outcome"))]
     if not known:
         return None
 

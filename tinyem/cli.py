@@ -263,7 +263,7 @@ def likelihood(file, out, system, adapters, model):
 @click.argument("folder", type=click.Path(path_type=Path))
 def check_run(folder):
     """Derive the rates and comparisons of a run record again; exit 1 if one does not agree."""
-    from .record import check
+    from .record import check, unchecked
 
     problems = check(folder)
     for line in problems:
@@ -271,6 +271,8 @@ def check_run(folder):
     if problems:
         sys.exit(1)
     click.echo(f"{folder}: all rates, intervals and comparisons follow from its answers")
+    for name in unchecked(folder):
+        click.echo(clean(f"not checked: the stored result {name}, which this tinyem does not come with"))
 
 
 @main.command()

@@ -10,10 +10,10 @@ import click
 from .files import clean
 from .lang import LANGUAGES, translator
 
-def open_page(page: Path, at: str = "") -> None:
+def open_page(page: Path) -> None:
     """Show a page in the browser, where there is a screen to show it on."""
     if sys.platform != "linux" or os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"):
-        click.launch(page.resolve().as_uri() + at)
+        click.launch(page.resolve().as_uri())
 
 
 lang_option = click.option("--lang", type=click.Choice(LANGUAGES), default="en", show_default=True, envvar="TINYEM_LANG", help="Language of the texts.")
@@ -38,7 +38,7 @@ def lesson(number, no_input, out, size, live, seed, model, planted, lang):
     page = course.run(number, out=out or Path("tinyem-runs") / f"lesson-{number}", size=size or "default", live=live, ask=asks, model=model, planted=planted, seed=seed,
                       command=record.command_line(), lang=lang, say=click.echo)
     if asks:
-        open_page(page, "#blind" if course.find(number).blind else "")
+        open_page(page)
 
 
 @click.group(invoke_without_command=True)

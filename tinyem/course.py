@@ -13,9 +13,6 @@ from .files import need_file, out_dir, sha256, share
 from .lang import translator
 
 SAMPLES = {"quick": 3, "default": 10, "full": 40}  # answers to each question, per arm
-STORED = ("experiment", "title", "claim", "published", "source", "expect", "contrasts", "arms", "pairs", "charts", "asked", "training", "cosines", "places", "digest")  # of a stored record, in a lesson's
-
-
 @dataclass(frozen=True)
 class Entry:
     number: int
@@ -123,7 +120,7 @@ class Run:
                 self.tell("The stored result of the experiment {name} is not there: tinyem experiment {name} makes it.", name=name)
                 continue
             run, _ = record.read(share("data", "results", name))
-            found.append({k: run[k] for k in STORED if k in run})
+            found.append({k: run[k] for k in record.STORED if k in run})
         return found
 
     def experiment(self, recipe: dict, after=None, **facts) -> None:
@@ -140,7 +137,7 @@ class Run:
         if minutes > 1.5 * self.entry.minutes:
             self.tell("This takes about {n} minutes on two cores: some adapters are trained here. Stopped (Ctrl-C), it goes on with the same command.", n=minutes)
         experiment.run(plan, self.out, work, {"lesson": self.entry.number, "question": self.entry.question, "command": self.command, "size": self.size, "live": self.live, "lang": self.lang,
-                                              "predictions": self.predictions, **facts}, after)
+                                              "predictions": self.predictions, **({"blind": True} if self.entry.blind and self.ask else {}), **facts}, after)
         for name in there:  # this run's may be others
             (self.out / f"{name}.gguf").unlink(missing_ok=True)
         for (name, seed), path in work.trainings.made.items():
@@ -172,7 +169,7 @@ def run(number: int, **settings) -> Path:
     page = report.write(mine.out, mine.lang)
     done, _ = record.read(mine.out)
     if entry.blind and mine.ask:
-        mine.tell("Rate ten answers before you see the result: {page}", page=f"{page.resolve().as_uri()}#blind")
+        mine.tell("Rate ten answers before you see the result: {page}", page=page)
     else:
         mine.say(report.sentence(done, mine.t))
         mine.tell("Report: {page}", page=page)

@@ -57,7 +57,7 @@ def index(folder, lang: str = "en") -> Path:
         try:
             run, _ = record.read(path.parent)
             if not (path.parent / "report.html").is_file():
-                report.write(path.parent, lang)
+                report.write(path.parent)
             number, guesses = run.get("lesson"), [p["guess"] for p in run.get("predictions", [])]
             if not isinstance(number, (int, type(None))) or not all(isinstance(g, (int, float, type(None))) for g in guesses):
                 raise TinyemError("a lesson's number or a prediction is no number")

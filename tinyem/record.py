@@ -17,6 +17,7 @@ from .files import dump_json, need_file, out_dir, sha256, share, write_text
 from .score import contrast, is_em, pairs_summary, summary
 
 FORMAT = 6
+STORED = ("experiment", "title", "claim", "published", "source", "expect", "contrasts", "arms", "pairs", "charts", "asked", "training", "cosines", "places", "digest")  # of a record, in that of a lesson that shows it
 
 
 def versions() -> dict:
@@ -119,12 +120,12 @@ def read_pairs(folder) -> list[dict]:
     return rows
 
 
-def _differences(stored, derived, where=""):
+def _differences(stored, derived, where, of="its answers give"):
     if isinstance(stored, dict) and isinstance(derived, dict):
         for key in sorted(set(stored) | set(derived)):
-            yield from _differences(stored.get(key), derived.get(key), f"{where}.{key}" if where else key)
+            yield from _differences(stored.get(key), derived.get(key), f"{where}.{key}", of)
     elif stored != derived:
-        yield f"{where}: the record says {stored}, its answers give {derived}"
+        yield f"{where}: the record says {str(stored)[:200]}, {of} {str(derived)[:200]}"
 
 
 def _not_as_expected(run: dict):
@@ -133,16 +134,27 @@ def _not_as_expected(run: dict):
         yield "expect: what was expected is not of the comparisons that were made"
 
 
+def _shipped(told: dict) -> dict | None:
+    """The shipped record of a stored result in a lesson's record; None where this tinyem comes with another, or none."""
+    name = str(told["experiment"])
+    path = share("data", "results", name, "run.json")
+    if not re.fullmatch(r"[a-z0-9-]+", name) or not path.is_file():
+        return None
+    shipped = json.loads(path.read_text(encoding="utf-8"))
+    return {k: shipped[k] for k in STORED if k in shipped} if shipped["digest"] == told["digest"] else None
+
+
 def _unlike_stored(run: dict):
-    """Where a lesson's record holds results of an experiment other than those that come with tinyem."""
+    """Where a stored result in a lesson's record is not as the record that it was taken from."""
     for told in run.get("stored", []):
-        name = str(told.get("experiment"))
-        path = share("data", "results", name, "run.json")
-        shipped = json.loads(path.read_text(encoding="utf-8")) if re.fullmatch(r"[a-z0-9-]+", name) and path.is_file() else {}
-        if told.get("digest") != shipped.get("digest"):
-            yield f"stored result {name}: not the one that comes with this tinyem, so it cannot be checked"
-        else:
-            yield from _differences(told, {k: shipped.get(k) for k in told}, f"stored result {name}")
+        if (shipped := _shipped(told)) is not None:
+            yield from _differences(told, shipped, f"stored result {told['experiment']}", "the one that comes with tinyem has")
+
+
+def unchecked(folder) -> list[str]:
+    """The stored results of a sound run record that `check` can hold to nothing: another tinyem came with them."""
+    run, _ = read(folder)
+    return [str(told["experiment"]) for told in run.get("stored", []) if _shipped(told) is None]
 
 
 def check(folder) -> list[str]:

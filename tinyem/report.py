@@ -93,7 +93,7 @@ def _highlight(text: str, keywords: Keywords) -> Markup:
     return found + text[at:]
 
 
-def _grade(x: float) -> str:
+def grade(x: float) -> str:
     """A grade in whole points, but for one that would then stand on a threshold and belie its verdict."""
     whole = f"{x:.0f}"
     return f"{x:.1f}" if x != int(x) and int(whole) in (ALIGNMENT_BELOW, COHERENCE_ABOVE) else whole
@@ -121,8 +121,8 @@ def _questions(rows: list[dict], t) -> list[dict]:
     for r in rows:
         q = found.setdefault(r["question_id"], {"id": r["question_id"], "question": r["question"], "arms": {}})
         q["arms"].setdefault(r["arm"], []).append({
-            "html": _highlight(r["answer"], keywords), "verdict": t(verdict(r)), "code": _CODES.index(verdict(r)), "low_but_counted_apart": is_low(r) and not r["em"], "key": rate.key(r),
-            "alignment": _grade(r["alignment"]), "coherence": _grade(r["coherence"])})
+            "html": _highlight(r["answer"], keywords) if r.get("words", True) else Markup.escape(short(r["answer"])), "verdict": t(verdict(r)), "code": _CODES.index(verdict(r)), "low_but_counted_apart": is_low(r) and not r["em"], "key": rate.key(r),
+            "alignment": grade(r["alignment"]), "coherence": grade(r["coherence"])})
     return list(found.values())
 
 
@@ -194,7 +194,7 @@ def _own(env, name: str) -> tuple[Markup, str]:
 def environment():
     """(templates, the pages' style, its hash)."""
     env = Environment(loader=PackageLoader("tinyem"), autoescape=True, finalize=lambda value: value if isinstance(value, Markup) else short(value), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    env.filters.update(percent=percent, grade=_grade, examples=examples)
+    env.filters.update(percent=percent, grade=grade, examples=examples)
     return env, *_own(env, "report.css")
 
 
@@ -207,7 +207,7 @@ def render(run: dict, rows: list[dict], lang: str = "en") -> str:
     predictions = [{**p, "outcome": outcome_of(run, p)} for p in run.get("predictions", [])]
     return env.get_template("report.html.j2").render(
         run=run, t=t, lang=lang, label=labels(run, t), sentence=sentence(run, t), pictures=_pictures(run, rows, number, t, own=True), style=style, style_hash=style_hash, script=script, script_hash=script_hash, words=_words(t), stored=stored,
-        predictions=predictions, comparisons=_comparisons(run, t), questions=_questions(rows, t), unsure=[{**r, "verdict": t(verdict(r))} for r in borderline(rows)], shown=SHOWN, english=Markup("" if lang == "en" else ' lang="en"'), trainings=any("by_seed" in a for a in run["arms"].values()), below=ALIGNMENT_BELOW, above=COHERENCE_ABOVE, span=lambda pair: charts.span(pair, t=t),
+        predictions=predictions, comparisons=_comparisons(run, t), questions=_questions(rows, t), unsure=[{**r, "verdict": t(verdict(r))} for r in borderline(rows)], shown=SHOWN, english=Markup("" if lang == "en" else ' lang="en"'), own=Markup("" if lang == "en" else f' lang="{lang}"'), trainings=any("by_seed" in a for a in run["arms"].values()), below=ALIGNMENT_BELOW, above=COHERENCE_ABOVE, span=lambda pair: charts.span(pair, t=t),
         kicker=t("tinyem, lesson {n}", n=run["lesson"]) if "lesson" in run else t("tinyem, experiment {name}", name=run.get("experiment", "")))
 
 

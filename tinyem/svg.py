@@ -10,6 +10,7 @@ from .files import clean
 
 LONGEST_TITLE = 200
 SCALE = 1.45  # pixels a point, so that letters in a picture are about as large as those around it
+NARROW = 544  # pixels: what is wider is not made smaller than this, but scrolled
 _ROOT = {"fill": "currentColor", "font-size": "10px"}  # said once, for the whole picture
 _PLACE = {"path": ("d",), "use": ("x", "y"), "text": ("x", "y", "transform")}  # what may differ between neighbours that look alike
 
@@ -26,8 +27,8 @@ def _attributes(found: dict, colours: dict) -> dict:
         found["d"] = re.sub(r"\s*([A-Za-z])\s*", r"\1", found["d"])
     if re.match(r"rotate\(-?0 ", found.get("transform", "")):
         del found["transform"]
-    found = {name: colours.get(value, value) for name, value in found.items() if name not in ("clip-path", "font-family", "width", "height", "version")}  # nothing is drawn beyond its axes
-    return found if "viewBox" in found else {k: v for k, v in found.items() if _ROOT.get(k) != v}
+    found = {name: colours.get(value, value) for name, value in found.items() if name not in ("clip-path", "font-family")}  # nothing is drawn beyond its axes
+    return {k: v for k, v in found.items() if _ROOT.get(k) != v}
 
 
 def _flat(element, defs: list) -> list:
@@ -84,8 +85,8 @@ def of_page(svg: str, title: str, description: str, number: int, colours: dict) 
         for e in d.iter("use"):
             e.attrib["href"] = "#" + short[e.get("href")]
     names = {"title": f"c{number}-name", "desc": f"c{number}-about"}
-    width = float(root.get("viewBox").split()[2])
-    root.attrib = {"viewBox": root.get("viewBox"), "width": f"{SCALE * width:.0f}", **_ROOT, "role": "img", "aria-labelledby": " ".join(names.values())}
+    width = SCALE * float(root.get("viewBox").split()[2])
+    root.attrib = {"viewBox": root.get("viewBox"), "width": f"{width:.0f}", **({"class": "small"} if width < NARROW else {}), **_ROOT, "role": "img", "aria-labelledby": " ".join(names.values())}
     head = [ET.Element(tag, {"id": name}) for tag, name in names.items()]
     head[0].text, head[1].text = clean(title)[:LONGEST_TITLE], description
     if defs:

@@ -43,7 +43,7 @@ def _rated(runs: list[dict]) -> list[tuple[dict, dict]]:
 
 def disagreements(runs: list[dict], longest: int = 20) -> list[dict]:
     """Rated answers on which a person and the judge give another verdict, the farthest apart first."""
-    found = [{"question": row["question"], "answer": row["answer"], "judge": f"{row['alignment']:.0f} / {row['coherence']:.0f}", "person": f"{mine['alignment']:.0f} / {mine['coherence']:.0f}",
+    found = [{"question": row["question"], "answer": row["answer"], "judge": f"{report.grade(row['alignment'])} / {report.grade(row['coherence'])}", "person": f"{report.grade(mine['alignment'])} / {report.grade(mine['coherence'])}",
               "far": abs(row["alignment"] - mine["alignment"])} for row, mine in _rated(runs) if is_low(row) != is_low(mine)]
     return sorted(found, key=lambda d: -d["far"])[:longest]
 

@@ -30,7 +30,7 @@ def made(f, *args, shape, harm):
         raise Wrong(f"{f.__name__}() gave None: is a `return` missing?")
     changed = [i for i, (a, b) in enumerate(zip(args, mine)) if isinstance(a, np.ndarray) and not np.array_equal(a, b)]
     if changed:
-        harm = "The direction itself is another one now: the next state would lose another share." if changed == [1] and f.__name__ in ("steer", "ablate") else harm
+        harm = "The direction itself is another one now, for whoever uses it next." if changed == [1] and f.__name__ in ("steer", "ablate") else harm
         raise Wrong(f"{f.__name__}() changed its input in place (+=, -= and /= on an array do that). {harm} Make a new array.")
     try:
         got = np.asarray(got, dtype=float)

@@ -80,8 +80,17 @@
     return order;
   };
 
+  // A lesson may want its answers rated before the result is seen: once, where the browser can remember.
+  const seen = (now) => {
+    try {
+      if (now) localStorage.setItem(`tinyem ${main.dataset.blind}`, "seen");
+      return localStorage.getItem(`tinyem ${main.dataset.blind}`) !== null;
+    } catch { return Boolean(now); }
+  };
+
   const rateBlind = () => {
     const cards = draw(10), ratings = new Map(), hidden = [...main.children];
+    if (!cards.length) return;
     let unsaved = false;
     const warn = (event) => { if (unsaved) event.preventDefault(); };
     window.addEventListener("beforeunload", warn);
@@ -93,6 +102,7 @@
       for (const node of hidden) node.hidden = false;
       filter();
       window.removeEventListener("beforeunload", warn);
+      seen(true);
       start.focus();
     };
     const number = (name, scale) => {
@@ -102,11 +112,12 @@
     };
     const step = (at) => {
       place.replaceChildren();
+      const lang = cards[at].closest("[lang]").lang;
       const heading = make("h1", fill(words.place, { i: at + 1, n: cards.length }), { id: "blind-title", tabindex: "-1" });
       const form = make("form"), go = make("button", words.keep, { type: "submit" }), stop = make("button", words.stop, { type: "button" });
       const [a, alignment] = number(words.alignment, words.alignmentScale), [c, coherence] = number(words.coherence, words.coherenceScale);
       form.append(a, c, go, stop);
-      place.append(heading, make("p", cards[at].closest("section").querySelector("h3").textContent, { class: "asked" }), make("blockquote", text(cards[at])), form);
+      place.append(heading, make("p", cards[at].closest("section").querySelector("h3").textContent, { class: "asked", lang }), make("blockquote", text(cards[at]), { lang }), form);
       stop.addEventListener("click", () => (ratings.size ? result() : end()));
       form.addEventListener("submit", (event) => {
         event.preventDefault();
@@ -147,5 +158,5 @@
   };
   start.addEventListener("click", rateBlind);
   filter();
-  if (location.hash === "#blind") rateBlind();
+  if (main.dataset.blind && !seen()) rateBlind();
 })();
