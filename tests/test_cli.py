@@ -173,3 +173,17 @@ def test_ctrl_c_is_one_line(tiny, tmp_path):
         m.setattr(tinyem.course, "run", stop)
         result = run("lesson", 1, "--no-input", "--out", tmp_path)
     one_line(result, 130, "stopped")
+
+
+def test_progress_gives_no_estimate_before_anything_is_done():
+    import io
+
+    from tinyem.progress import Progress
+
+    said = io.StringIO()
+    with Progress("asking", 4, stream=said) as bar:
+        bar.start -= 60
+        for done in (0, 2, 4):
+            bar.shown = 0
+            bar.update(done)
+    assert said.getvalue() == "asking  0/4\nasking  2/4  1:00 left\nasking  4/4  1:00\n"

@@ -23,9 +23,9 @@ class Progress:
         if done < self.total and now - self.shown < (0.2 if self.tty else 15):
             return
         self.shown = now
-        rate = (now - self.start) / max(done - self.first, 1)
-        left = f"{clock(rate * (self.total - done))} left" if done < self.total else f"{clock(now - self.start)}"
-        text = f"{self.label}  {done}/{self.total}  {note}  {left}".replace("    ", "  ")
+        spent, new = now - self.start, done - self.first
+        left = clock(spent) if done >= self.total else f"{clock(spent / new * (self.total - done))} left" if new else ""  # of nothing done there is no estimate
+        text = "  ".join(filter(None, (self.label, f"{done}/{self.total}", note, left)))
         if self.tty:
             self.stream.write("\r\x1b[K" + text[:150])
             self.line_open = True
