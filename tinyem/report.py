@@ -64,12 +64,12 @@ def sentence(run: dict, t=translator()) -> str:
     found, spec, label = next(iter(run["contrasts"].values())), run["expect"][0], labels(run, t)
     a, b, *of = found["between"]
     of_set = of[1] if len(of) > 1 else None
+    if found["difference"] is None:  # only a rating may be missing, where no answer gives one
+        return t("{a}: {m} answers gave a rating of itself. {b}: {n}. No question has ratings of both, so there is nothing to compare.", a=_capital(label(a)), b=_capital(label(b)), **{k: run["arms"][arm].get("rating", {}).get("n", 0) for k, arm in (("m", a), ("n", b))})
     (rate_a, span_a), (rate_b, _) = (charts.value(run, arm, found["measure"], of_set) for arm in (a, b))
     m = found["measure"]
     n = run["pairs"][a][of_set]["n"] if m in OF_PAIRS else run["arms"][a]["rating"]["n"] if m == "rating" else run["arms"][a]["n"]
     text = t("{a}: {noun} {rate} (95% interval {span}, n = {n}). {b}: {other}.", a=_capital(label(a)), noun=t(charts.NAMES[m]), rate=charts.amount(rate_a, m), span=charts.span(span_a, m, t), n=n, b=_capital(label(b)), other=charts.amount(rate_b, m))
-    if found["difference"] is None:
-        return text + " " + t("They cannot be compared.")
     outcome, kind = verdicts.outcome(found, spec["expect"]), spec["expect"] if spec["expect"] in verdicts.ALIKE else "other"
     outcome = "none" if kind == "other" and found["difference"] == 0 else outcome
     d = t("{d} nats a token" if m == "margin" else "{d} points on the questions to which both gave a rating" if m == "rating" else "{d} points", d=charts.change(found["difference"], m))
