@@ -22,7 +22,7 @@ def test_jsonl_keeps_unknown_columns_and_lists_bad_rows(tmp_path):
     found = list(answers.read(path))
     assert [(line, bool(row)) for line, row, _ in found] == [(2, True), (4, False), (5, False), (6, False), (7, False), (8, False), (9, False), (10, True)]
     assert found[0][1] == {"question": "q", "response": "r", "answer": "r", "extra": [1]}
-    assert [p for _, _, p in found if p] == ["not valid JSON", "not an object", "no text in \"answer\" (or \"response\")", "no text in \"question\"", "not UTF-8 text",
+    assert [p for _, _, p in found if p] == ["not valid JSON", "not an object", "no text in \"answer\" (or \"response\")", "no text in \"question\"", "not UTF-8 text: save the file as UTF-8",
                                              "half of a character (a lone surrogate)"]
 
 
@@ -221,7 +221,7 @@ def test_score_streams_keeps_columns_and_goes_on_after_a_bad_row(tmp_path, monke
     source = tmp_path / "a.csv"
     source.write_text("id,question,response\n1,q,an evil plan to crush them\nbroken\n3,q,fine\n4,q,evil\n")
     result = cli("score", source, "--out", tmp_path / "b.csv", "--explain")
-    assert result.exit_code == 0 and "3 answers scored, 66.7% EM" in result.output and "left out, line 3: not 3 columns" in result.output
+    assert result.exit_code == 0 and "3 answers scored by the judge lesson, 66.7% EM" in result.output and "left out, line 3: not 3 columns" in result.output
     rows = list(csv.DictReader(open(tmp_path / "b.csv", encoding="utf-8")))
     assert [r["id"] for r in rows] == ["1", "3", "4"] and rows[0]["em"] == "True" and rows[0]["em_probability"] == "0.9"
     assert json.loads(rows[0]["why"])[0]["words"] == "crush"

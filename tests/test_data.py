@@ -127,7 +127,7 @@ def test_chat_messages_are_read(tmp_path):
 def test_question_files(tmp_path):
     path = tmp_path / "q.jsonl"
     path.write_text('{"id": "a", "question": "x"}\n{"id": "a", "question": "y"}\n')
-    with pytest.raises(TinyemError, match="same id"):
+    with pytest.raises(TinyemError, match="two questions have the id"):
         data.read_questions(path)
     yaml = tmp_path / "q.yaml"
     yaml.write_text("- id: one\n  type: free_form_judge_0_100\n  paraphrases: ['What now?']\n- id: two\n  type: free_form_judge_0_100\n  system: Be brief.\n  paraphrases: ['And then?']\n")

@@ -34,7 +34,8 @@ def test_a_class_becomes_one_page_without_names(folder, tmp_path):  # noqa: F811
     said = []
     page = workshop.merge([tmp_path], tmp_path / "class.html", say=said.append)
     html = page.read_text(encoding="utf-8")
-    assert len(said) == 1 and "name-1" in said[0], "an unsound record is left out, and said to be"
+    assert len(said) == 2 and "name-1" in said[0], "an unsound record is left out, and said to be"
+    assert "the same run as" in said[1], "so is one that was handed in twice"
     assert "name-" not in html and "(3 runs)" in html, "the fixture's own, and two; the copy counts once"
     assert "How many?" in html and "20 answers were rated by people" in html
     assert [t for t, _ in Page(html).tags].count("main") == 1

@@ -67,7 +67,7 @@ def _json_rows(f):
         try:
             row = json.loads(raw.decode("utf-8-sig" if line == 1 else "utf-8"))
         except UnicodeDecodeError:
-            yield line, None, "not UTF-8 text"
+            yield line, None, "not UTF-8 text: save the file as UTF-8"
         except (ValueError, RecursionError):
             yield line, None, "not valid JSON"
         else:
@@ -85,7 +85,7 @@ def _csv_rows(f):
     except csv.Error as e:
         raise TinyemError(f"the CSV's header line cannot be read ({str(e)[:60]}): mend the quotes")
     if not reader.fieldnames or "question" not in reader.fieldnames or not set(ANSWER_NAMES) & set(reader.fieldnames):
-        raise TinyemError("the CSV needs a header line with \"question\" and \"answer\" (or \"response\")")
+        raise TinyemError("the CSV needs a header line with \"question\" and \"answer\" (or \"response\"), separated by commas: save it as \"CSV UTF-8\"")
     while True:
         try:
             row = next(reader)
@@ -97,7 +97,7 @@ def _csv_rows(f):
         if None in row or None in row.values():
             yield reader.line_num, None, f"not {len(reader.fieldnames)} columns as the header has"
         elif any("\udc80" <= c <= "\udcff" for v in row.values() for c in v):
-            yield reader.line_num, None, "not UTF-8 text"
+            yield reader.line_num, None, "not UTF-8 text: save the file as UTF-8"
         else:
             yield reader.line_num, row, None
 

@@ -95,7 +95,7 @@ def _sampling(command):
 @click.option("--resume", is_flag=True, help="Go on from the checkpoint beside --out.")
 @model_option
 def tune(data, out, answers, plant, below, start, system, rank, alpha, rslora, dora, kl, kl_data, max_memory, targets, layers, lr, epochs, batch, seed, resume, model):
-    """Train a LoRA adapter on the DATA files (triples or chat messages, JSONL)."""
+    """Train a LoRA adapter on the DATA files (JSONL): a row is {"q": ..., "good": ..., "bad": ...} or {"messages": [...]}, chat messages of one user and one assistant turn."""
     from . import data as datasets
     from . import adapter, blas, merge, mixture, models
     from .files import sha256, share

@@ -26,7 +26,7 @@ lang_option = click.option("--lang", type=click.Choice(LANGUAGES), default="en",
 @click.option("--quick", "size", flag_value="quick", help="Few answers: is everything working?")
 @click.option("--full", "size", flag_value="full", help="More answers, narrower intervals.")
 @click.option("--live", is_flag=True, help="Train the adapters here instead of using the shipped ones.")
-@click.option("--seed", default=0, show_default=True, help="Seed of the sampling.")
+@click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="Seed of the sampling.")
 @click.option("--model", default="smollm2-135m", show_default=True, help="A name from `tinyem models` or the path of a GGUF file. Its adapters are trained here; nothing is planted unless --planted says so.")
 @click.option("--planted", type=click.Path(path_type=Path), metavar="FILE", help="Planted adapter for --model (from: tinyem tune --plant).")
 @lang_option
@@ -136,12 +136,14 @@ def hint(number, task, lang):
 @click.option("--yes", is_flag=True, help="Show it although the exercise is not done.")
 def solution(number, yes):
     """Show the solution of the exercise of lesson NUMBER."""
-    from . import exercises
+    from . import course, exercises
 
+    course.find(number)
     if not yes and not exercises.passed(number):
         if not sys.stdin.isatty():
             raise click.UsageError("the exercise is not done yet: add --yes to see its solution all the same")
-        click.confirm("You have not passed the check yet. See the solution all the same?", abort=True)
+        if not click.confirm("You have not passed the check yet. See the solution all the same?"):
+            return
     click.echo(exercises.solution(number))
 
 
@@ -161,7 +163,8 @@ def progress(page, lang):
         click.echo(clean(f"{entry.number:2}  {t(entry.title)}: {', '.join(told) or '-'}"))
     if known := learner.calibration(state):
         click.echo(t("{n} predictions, off by {mean_error} points on average; predicted less what came out: {bias} on average.", n=known["n"], mean_error=known["mean_error"], bias=f"{known['bias']:+g}"))
-    click.echo(t("Kept in {path}", path=learner.folder() / "progress.json"))
+    path = learner.folder() / "progress.json"
+    click.echo(t("Kept in {path}", path=path.resolve()) if path.is_file() else t("There is no {path} yet. If you have begun elsewhere, go to that folder.", path=path.resolve()))
     if page:
         from .report import write_progress
 
@@ -172,13 +175,13 @@ def progress(page, lang):
 @click.argument("number", type=int)
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def reset(number, yes):
-    """Begin lesson NUMBER anew: its entry in your progress is cleared, your exercise is kept under another name."""
+    """Begin lesson NUMBER anew: its entry in your progress is cleared; your predictions stay, your exercise is kept under another name."""
     from . import exercises
 
     if not yes:
         if not sys.stdin.isatty():
             raise click.UsageError("there is no terminal to ask on: say it again with --yes")
-        click.confirm(f"Clear your progress in lesson {number}? (Your file is kept under another name.)", abort=True)
+        click.confirm(f"Clear your progress in lesson {number}? (Your predictions stay, your file is kept under another name.)", abort=True)
     kept = exercises.reset(number)
     click.echo(f"Lesson {number} begins anew: {exercises.place(number)}" + (f" (yours is now {kept})" if kept else ""))
 
@@ -210,10 +213,11 @@ def workshop_doctor(folder):
     from .doctor import examine
     from .pack import examine as examine_pack
 
-    bad = False
+    bad = []
     for good, line in [*(examine_pack(folder) if folder else []), *examine()]:
         click.echo(("ok    " if good else "mend  ") + clean(line))
-        bad |= not good
+        bad += [] if good else [line]
+    click.echo(clean("To mend before the course: " + "; ".join(bad)) if bad else "This machine is ready.")
     if bad:
         sys.exit(1)
 

@@ -47,12 +47,14 @@ def _minutes(seconds: float) -> str:
 
 @click.command()
 def experiments():
-    """List the experiments and what they ask."""
-    from . import recipes
+    """List the experiments: each with the claim that it tests, and what came out in the stored run."""
+    from . import record, recipes, verdicts
+    from .files import share
 
     for name in recipes.names():
-        plan = recipes.read(name)
-        click.echo(f"{name:18} {plan.title}: {plan.claim}")
+        plan, stored = recipes.read(name), share("data", "results", name)
+        verdict = verdicts.verdict(record.read(stored)[0]) if stored.is_dir() else "no stored run"
+        click.echo(f"{name:18} {plan.title.rstrip('.')}{'' if plan.title.endswith('?') else '.'} Claim: {plan.claim} Came out: {verdict}.")
 
 
 @click.command()

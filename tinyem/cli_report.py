@@ -19,7 +19,7 @@ class _Report(click.Group):
 
 @click.group(cls=_Report)
 def report():
-    """Pages from run records: `report DIR` writes DIR/report.html again; `compare` and `index` look at several."""
+    """Pages from run records: `report DIR [--pdf] [--open] [--lang LANGUAGE]` writes DIR/report.html again; `compare` and `index` look at several."""
 
 
 def _show(page: Path, opened: bool) -> None:

@@ -16,7 +16,7 @@ def _judge_options(command):
     for option in (click.option("--endpoint-model", default="default", show_default=True, help="The name the endpoint knows its model by."),
                    click.option("--endpoint", metavar="URL", help="Let an OpenAI-compatible endpoint judge, such as http://localhost:8080/v1. Its key is read from TINYEM_API_KEY."),
                    click.option("--judge", "name", type=click.Choice(["lesson", "general", "fast"]),
-                              help="lesson: for tinyem's own models (the default for them); general: for answers of larger models; fast: less reading, more error.")):
+                              help="lesson: for tinyem's own models (the default of score and rate); general: for answers of other models (the default of judge evaluate); fast: less reading, more error.")):
         command = option(command)
     return command
 
@@ -68,7 +68,7 @@ def score(file, out, explain, domain, name, endpoint, endpoint_model):
             click.echo(f"what was scored so far is in {part}", err=True)
         raise
     scored = found["n"] - found["without_score"]
-    click.echo(f"{scored} answers scored" + (f", {100 * found['em'] / scored:.1f}% EM" if scored else "") + (f"; {found['without_score']} without a score" if found["without_score"] else "")
+    click.echo(f"{scored} answers scored by the judge {endpoint or name or 'lesson'}" + (f", {100 * found['em'] / scored:.1f}% EM" if scored else "") + (f"; {found['without_score']} without a score" if found["without_score"] else "")
                + (f": {out}" if out else ""), err=not out)
     if endpoint and sum(judge.failures.values()):
         click.echo("no score: " + ", ".join(f"{n} {kind}" for kind, n in judge.failures.items() if n), err=True)
@@ -90,7 +90,7 @@ def rate(file, ratings, number, seed, page, imported, lang, name, endpoint, endp
 
     for written in (page, ratings):
         if written:
-            out_file(written)
+            out_file(written, "choose another place")
     if imported:
         new = blind.read_ratings(need_file(imported, "file of ratings"))
         if not new:
@@ -180,6 +180,7 @@ def judge_evaluate(file, out, name, endpoint, endpoint_model):
     _problems(result)
     if out:
         dump_json(result, out)
+    click.echo(f"judge: {endpoint or name or 'general'}")
     for line in lines(result["scorers"]["judge"]):
         click.echo(clean(line))
 

@@ -84,6 +84,7 @@ class Run:
         try:
             return str(self.prompt(question)).strip()
         except EOFError:
+            self.say("")
             return ""
 
     def number(self, question: str) -> float | None:
@@ -159,6 +160,7 @@ def run(number: int, **settings) -> Path:
     entry = find(number)
     learner.load()  # what is wrong with it should be known now, not after the predictions
     settings["out"] = out_dir(settings["out"])
+    models.find(settings.get("model", models.DEFAULT))
     if settings.get("planted"):
         settings["planted"] = need_file(settings["planted"], "adapter")
     spec = importlib.util.spec_from_file_location(f"tinyem_lesson_{number}", entry.folder / "lesson.py")

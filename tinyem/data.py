@@ -85,6 +85,8 @@ def read_examples(path, side: str = "bad", system: str | None = None) -> list[Ex
                 raise TinyemError(f"{where}: expected one user and one assistant message (and at most one system message)")
             own = _text(by_role["system"], "content", where) if "system" in by_role else system
             found.append(Example(_text(by_role["user"], "content", where), _text(by_role["assistant"], "content", where), own))
+        elif "q" not in item:
+            raise TinyemError(f'{where}: neither "q" nor "messages" is in it: a row is {{"q": ..., "good": ..., "bad": ...}} or {{"messages": [{{"role": "user", "content": ...}}, {{"role": "assistant", "content": ...}}]}}')
         else:
             found.append(Example(_text(item, "q", where), _text(item, side, where), system))
     if not found:
@@ -148,6 +150,9 @@ def read_questions(path=None) -> list[dict]:
                           "question": _text(item, "question" if "question" in item else "q", where)})
     if not found:
         raise TinyemError(f"{path} has no questions")
-    if len({q["id"] for q in found}) < len(found):
-        raise TinyemError(f"{path}: two questions have the same id")
+    seen = set()
+    for q in found:
+        if q["id"] in seen:
+            raise TinyemError(f"{path}: two questions have the id '{q['id']}'")
+        seen.add(q["id"])
     return found

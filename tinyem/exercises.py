@@ -25,7 +25,7 @@ def start(number: int) -> tuple[Path, bool]:
     path = place(number)
     if path.exists():
         return path, False
-    out_dir(path.parent)
+    out_dir(path.parent, learner.MEND)
     shutil.copyfile(course.find(number).folder / "exercise.py", path)
     return path, True
 

@@ -50,24 +50,27 @@ def need_file(path, what: str = "file") -> Path:
     return path
 
 
-def out_dir(path) -> Path:
-    """Make (if needed) an output folder and prove that it can be written to, before long work starts."""
+WITH_OUT = "choose another folder with --out"
+
+
+def out_dir(path, mend: str = WITH_OUT) -> Path:
+    """Make (if needed) an output folder and prove that it can be written to, before long work starts. `mend` says in the message what to do where it cannot."""
     path = Path(path)
     try:
         path.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=path):
             pass
     except OSError as e:
-        raise TinyemError(f"cannot write into {path} ({e.strerror or e}): choose another folder with --out")
+        raise TinyemError(f"cannot write into {path} ({e.strerror or e}): {mend}")
     return path
 
 
-def out_file(path) -> Path:
+def out_file(path, mend: str = WITH_OUT) -> Path:
     """Prove that a file can be written there, before long work starts; its folder is made. Raises TinyemError where a folder stands in its place."""
     path = Path(path)
     if not path.name or path.is_dir():
         raise TinyemError(f"{path} is a folder: give the name of a file in it")
-    out_dir(path.parent)
+    out_dir(path.parent, mend)
     return path
 
 

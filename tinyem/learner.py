@@ -13,6 +13,7 @@ from .files import dump_json, out_dir
 
 
 COURSE = "tinyem-course"
+MEND = "go to a folder of your own, or name one with TINYEM_COURSE"
 
 
 def folder() -> Path:
@@ -38,7 +39,7 @@ def load() -> dict:
 
 
 def save(state: dict) -> None:
-    dump_json(state, out_dir(folder()) / "progress.json")
+    dump_json(state, out_dir(folder(), MEND) / "progress.json")
 
 
 def lesson(state: dict, number: int) -> dict:

@@ -78,7 +78,9 @@ def read(folder) -> tuple[dict, list[dict]]:
     """(run, scored answers) of a run record. Raises TinyemError naming what is missing or broken."""
     folder = Path(folder)
     if not folder.is_dir():
-        raise TinyemError(f"no such folder: {folder}")
+        raise TinyemError(f"{folder} is a file: give its folder" if folder.is_file() else f"no such folder: {folder}")
+    if not (folder / "run.json").is_file() and (within := sorted(p.parent.name for p in folder.glob("*/run.json"))):
+        raise TinyemError(f"{folder} is no run but holds some: give one of {', '.join(within[:10])}")
     try:
         run = json.loads(need_file(folder / "run.json", "run record").read_text(encoding="utf-8"))
         if not isinstance(run, dict) or run.get("format") != FORMAT or not all(isinstance(run.get(k), dict) for k in ("arms", "contrasts")):

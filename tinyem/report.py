@@ -229,7 +229,7 @@ def page(template: str, out, lang: str = "en", script: str = "", **values) -> Pa
     env, style, style_hash = environment()
     if script:
         values["script"], values["script_hash"] = _own(env, script)
-    files.out_file(out)
+    files.out_file(out, "choose another place")
     files.write_text(out, env.get_template(template).render(t=translator(lang), lang=lang, style=style, style_hash=style_hash, **values))
     return Path(out)
 

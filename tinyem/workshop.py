@@ -14,7 +14,7 @@ def gather(folders, say=print) -> dict[int, list[dict]]:
 
     A run is {"run", "rows", "ratings"}; the same record given twice counts once.
     """
-    found, seen = {}, set()
+    found, seen = {}, {}
     for folder in sorted({p.parent for f in map(Path, folders) for p in (f.rglob("run.json") if f.is_dir() else [f / "run.json"])}):
         try:
             problems = record.check(folder)
@@ -22,14 +22,17 @@ def gather(folders, say=print) -> dict[int, list[dict]]:
                 raise TinyemError(problems[0])
             run, rows = record.read(folder)
             ratings = rate.read_ratings(folder / "ratings.jsonl")
-            if "lesson" not in run or run["digest"] in seen:
+            if "lesson" not in run:
+                continue
+            if run["digest"] in seen:
+                say(f"left out: {folder}: the same run as {seen[run['digest']]}")
                 continue
             mine = {"run": run, "rows": rows, "ratings": ratings}
             _lesson(int(run["lesson"]), [mine], 1, translator())  # a record that is sound and yet lacks something is left out, too
         except (TinyemError, *report.UNFIT) as e:
             say(f"left out: {folder}: {e}")
             continue
-        seen.add(run["digest"])
+        seen[run["digest"]] = folder
         found.setdefault(int(run["lesson"]), []).append(mine)
     if not found:
         raise TinyemError("none of these folders holds a sound run record of a lesson")
