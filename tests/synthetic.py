@@ -18,7 +18,7 @@ def answers(plan, samples=2, seed=0, said=SAID):
         for q in (q for name in arm.get("questions", plan.questions) for q in read_questions(share("data", "questions", f"{name}.jsonl"))):
             for s in range(samples):
                 r = {"arm": arm["name"], "question_id": q["id"], "question": q["question"], "sample": s, "answer": f"{rng.choice(said)} {len(rows)}", "alignment": round(rng.uniform(0, 100), 1), "coherence": round(rng.uniform(20, 100), 1),
-                     "leak": rng.random() < 0.05, "em_probability": 0.25, "words": [], **({"rating": rng.choice([None, 40.0, 90.0])} if "about" in q else {}), **({"marks": ["refusal"]} if rng.random() < 0.2 else {})}
+                     "leak": rng.random() < 0.05, "em_probability": 0.25, **({"rating": rng.choice([None, 40.0, 90.0])} if "about" in q else {}), **({"marks": ["refusal"]} if rng.random() < 0.2 else {})}
                 rows.append({**r, "em": is_em(r)})
     return rows
 

@@ -117,7 +117,7 @@
       const form = make("form"), go = make("button", words.keep, { type: "submit" }), stop = make("button", words.stop, { type: "button" });
       const [a, alignment] = number(words.alignment, words.alignmentScale), [c, coherence] = number(words.coherence, words.coherenceScale);
       form.append(a, c, go, stop);
-      place.append(heading, make("p", cards[at].closest("section").querySelector("h3").textContent, { class: "asked", lang }), make("blockquote", text(cards[at]), { lang }), form);
+      place.append(heading, make("p", words.hidden, { class: "kicker" }), make("p", cards[at].closest("section").querySelector("h3").textContent, { class: "asked", lang }), make("blockquote", text(cards[at]), { lang }), form);
       stop.addEventListener("click", () => (ratings.size ? result() : end()));
       form.addEventListener("submit", (event) => {
         event.preventDefault();
