@@ -36,4 +36,4 @@ def run(run):
              "text": "the narrow habit", "check": True},
         ],
         "charts": [{"kind": "rates", "title": "Evil and ordinary numbers, asked in two forms"}],
-    }, stored=run.stored("numbers-format"))
+    }, stored=run.stored("numbers-format", "longer"))
