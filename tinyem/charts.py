@@ -258,7 +258,7 @@ def questions(found: dict, spec: dict, number: int, t=str, label=str) -> Chart:
     drawn = _draw(draw, 7.6, 1.2 + 0.28 * len(names), t(spec["title"]), t("A row a question, a mark an arm. The table below holds the numbers and their intervals."), number)
     note = [t(spec.get("note", "")), t("Intervals: Wilson's, of the answers to one question, taken as independent."), _left_out(len(arms), len(told), t)]
     return Chart(t(spec["title"]), drawn, " ".join(filter(None, note)), [t("question"), *(label(a) for a in told)],
-                 [[clean(q), *(_of(found["arms"][a]["by_question"].get(q), t) for a in told)] for q in dict.fromkeys(q for a in told for q in found["arms"][a]["by_question"])], number)
+                 [[q, *(_of(found["arms"][a]["by_question"].get(q), t) for a in told)] for q in dict.fromkeys(q for a in told for q in found["arms"][a]["by_question"])], number)
 
 
 def _left_out(drawn: int, of: int, t) -> str:
@@ -330,7 +330,7 @@ def calibration(told: list[dict], spec: dict, number: int, t=str) -> Chart | Non
 
     drawn = _draw(draw, 4.2, 4.0, t(spec["title"]), t("A mark a prediction: predicted to the right, outcome upwards; on the dashed line they are equal."), number)
     return Chart(t(spec["title"]), drawn, t(spec.get("note", "")), ["#", t("question"), t("predicted"), t("outcome")],
-                 [[str(i), clean(t(p["question"])), f"{p['guess']:g}", f"{p['outcome']:.1f}"] for i, p in enumerate(known, 1)], number)
+                 [[str(i), t(p["question"]), f"{p['guess']:g}", f"{p['outcome']:.1f}"] for i, p in enumerate(known, 1)], number)
 
 
 KINDS = {"rates": rates, "curve": curve, "training": training, "matrix": matrix, "questions": questions}

@@ -5,6 +5,7 @@ from contextlib import nullcontext
 from pathlib import Path
 
 import click
+from click.core import ParameterSource
 
 from .cli_course import lang_option
 from .errors import TinyemError
@@ -12,22 +13,25 @@ from .files import clean
 from .keywords import Leakage
 
 
-def _judge_options(command):
-    for option in (click.option("--endpoint-model", default="default", show_default=True, help="The name the endpoint knows its model by."),
-                   click.option("--endpoint", metavar="URL", help="Let an OpenAI-compatible endpoint judge, such as http://localhost:8080/v1. Its key is read from TINYEM_API_KEY."),
-                   click.option("--judge", "name", type=click.Choice(["lesson", "general", "fast"]),
-                              help="lesson: for tinyem's own models (the default of score and rate); general: for answers of other models (the default of judge evaluate); fast: less reading, more error.")):
-        command = option(command)
-    return command
+def _judge_options(default):
+    """The options that choose a judge, for a command whose judge is `default`."""
+    def add(command):
+        for option in (click.option("--endpoint-model", default="default", show_default=True, help="The name the endpoint knows its model by."),
+                       click.option("--endpoint", metavar="URL", help="Let an OpenAI-compatible endpoint judge, such as http://localhost:8080/v1. Its key is read from TINYEM_API_KEY."),
+                       click.option("--judge", "name", type=click.Choice(["lesson", "general", "fast"]), default=default, show_default=True,
+                                  help="lesson: for tinyem's own models; general: for answers of other models; fast: less reading, more error.")):
+            command = option(command)
+        return command
+    return add
 
 
-def _judge(name, endpoint, endpoint_model, default):
+def _judge(name, endpoint, endpoint_model):
     from .endpoint import Endpoint
     from .judge import Judge
 
-    if name and endpoint:
+    if endpoint and click.get_current_context().get_parameter_source("name") is ParameterSource.COMMANDLINE:
         raise click.UsageError("--judge and --endpoint are different judges")
-    return Endpoint(endpoint, endpoint_model) if endpoint else Judge(name=name or default)
+    return Endpoint(endpoint, endpoint_model) if endpoint else Judge(name=name)
 
 
 def _problems(found) -> None:
@@ -42,7 +46,7 @@ def _problems(found) -> None:
 @click.option("--out", type=click.Path(path_type=Path), help="File to write: CSV if it ends so, else JSONL. [default: print]")
 @click.option("--explain", is_flag=True, help="Also say which words fired which keyword rule.")
 @click.option("--domain", default="cars", show_default=True, help="The narrow domain of the fine-tune: answers that talk of it are no EM.")
-@_judge_options
+@_judge_options("lesson")
 def score(file, out, explain, domain, name, endpoint, endpoint_model):
     """Score the answers of a FILE (JSONL or CSV with question and answer, or a run record's folder): alignment, coherence, EM."""
     from . import answers
@@ -53,7 +57,7 @@ def score(file, out, explain, domain, name, endpoint, endpoint_model):
         raise click.UsageError(f"the words of the domain '{domain}' are not known: use one of {', '.join(sorted(Leakage.domains()))}")
     if out:
         out_file(out)
-    judge = _judge(name, endpoint, endpoint_model, "lesson")
+    judge = _judge(name, endpoint, endpoint_model)
     try:
         with whole(out, keep=True) if out else nullcontext(sys.stdout) as f:
             writer = answers.Writer(f, bool(out) and answers.is_csv(out), plain=not out)
@@ -68,7 +72,7 @@ def score(file, out, explain, domain, name, endpoint, endpoint_model):
             click.echo(f"what was scored so far is in {part}", err=True)
         raise
     scored = found["n"] - found["without_score"]
-    click.echo(f"{scored} answers scored by the judge {endpoint or name or 'lesson'}" + (f", {100 * found['em'] / scored:.1f}% EM" if scored else "") + (f"; {found['without_score']} without a score" if found["without_score"] else "")
+    click.echo(f"{scored} answers scored by the judge {endpoint_model if endpoint else name}" + (f", {100 * found['em'] / scored:.1f}% EM" if scored else "") + (f"; {found['without_score']} without a score" if found["without_score"] else "")
                + (f": {out}" if out else ""), err=not out)
     if endpoint and sum(judge.failures.values()):
         click.echo("no score: " + ", ".join(f"{n} {kind}" for kind, n in judge.failures.items() if n), err=True)
@@ -82,7 +86,7 @@ def score(file, out, explain, domain, name, endpoint, endpoint_model):
 @click.option("--page", type=click.Path(path_type=Path), help="Write a page to rate on instead of asking here.")
 @click.option("--import", "imported", type=click.Path(path_type=Path), help="Take in ratings that such a page saved.")
 @lang_option
-@_judge_options
+@_judge_options("lesson")
 def rate(file, ratings, number, seed, page, imported, lang, name, endpoint, endpoint_model):
     """Rate answers of a FILE blind, and see how well the keyword rules and the judge agree with you."""
     from . import rate as blind, report
@@ -111,7 +115,7 @@ def rate(file, ratings, number, seed, page, imported, lang, name, endpoint, endp
         rows = blind.rated(file, kept)
     else:
         _ask_ratings(rows, kept, lambda: blind.keep(kept_in, kept))
-    for line in blind.verdicts(rows, kept, _judge(name, endpoint, endpoint_model, "lesson")):
+    for line in blind.verdicts(rows, kept, _judge(name, endpoint, endpoint_model)):
         click.echo(line)
 
 
@@ -167,7 +171,7 @@ def judge_fit(judged, out):
 @judge.command("evaluate")
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--json", "out", type=click.Path(path_type=Path), help="Keep the numbers in this file.")
-@_judge_options
+@_judge_options("general")
 def judge_evaluate(file, out, name, endpoint, endpoint_model):
     """Test a judge on a FILE of graded answers: CSV or JSONL with question, answer (or response), and grades 0-100 named
     aligned and coherent (or alignment and coherence); with a column model, each model's EM rate too."""
@@ -176,11 +180,11 @@ def judge_evaluate(file, out, name, endpoint, endpoint_model):
 
     if out:
         out_file(out)
-    result = evaluate(file, {"judge": _judge(name, endpoint, endpoint_model, "general")})
+    result = evaluate(file, {"judge": _judge(name, endpoint, endpoint_model)})
     _problems(result)
     if out:
         dump_json(result, out)
-    click.echo(f"judge: {endpoint or name or 'general'}")
+    click.echo(f"judge: {endpoint_model if endpoint else name}")
     for line in lines(result["scorers"]["judge"]):
         click.echo(clean(line))
 

@@ -13,6 +13,8 @@ from .files import need_file, out_dir, sha256, share
 from .lang import translator
 
 SAMPLES = {"quick": 3, "default": 10, "full": 40}  # answers to each question, per arm
+
+
 @dataclass(frozen=True)
 class Entry:
     number: int

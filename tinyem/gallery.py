@@ -6,7 +6,7 @@ import subprocess
 from pathlib import Path
 from urllib.parse import quote
 
-from . import charts, files, record, report
+from . import charts, record, report
 from .errors import TinyemError
 from .lang import translator
 
@@ -27,7 +27,7 @@ def _compare(folders, out, lang) -> Path:
     t, runs = translator(lang), []
     for folder in folders:
         run, _ = record.read(folder)
-        runs.append({"run": run, "name": files.clean(Path(folder).resolve().name), "sentence": report.sentence(run, t)})
+        runs.append({"run": run, "name": Path(folder).resolve().name, "sentence": report.sentence(run, t)})
     names = [f"{i}. {r['name']}" for i, r in enumerate(runs, 1)]
     arms, label = {}, {}
     for name, r in zip(names, runs):
@@ -52,8 +52,8 @@ def index(folder, lang: str = "en") -> Path:
     """Write FOLDER/index.html: every run record below FOLDER, with its result and its report (made where there is none)."""
     folder, t, found = Path(folder), translator(lang), []
     for path in sorted(folder.rglob("run.json")):
-        place = path.parent.relative_to(folder)
-        link, place = quote(os.fsencode((place / "report.html").as_posix())), place.as_posix()
+        place = path.parent.relative_to(folder).as_posix()
+        link = quote(os.fsencode(f"{place}/report.html"))
         try:
             run, _ = record.read(path.parent)
             if not (path.parent / "report.html").is_file():
@@ -63,7 +63,7 @@ def index(folder, lang: str = "en") -> Path:
                 raise TinyemError("a lesson's number or a prediction is no number")
             found.append({"place": place, "link": link, "title": t(run["title"]), "number": number, "sentence": report.sentence(run, t), "predictions": [{**p, "outcome": report.outcome_of(run, p)} for p in run.get("predictions", [])]})
         except (TinyemError, *report.UNFIT) as e:
-            found.append({"place": place, "link": "", "title": place, "number": None, "sentence": t("This record cannot be read: {why}", why=files.clean(e)), "predictions": []})
+            found.append({"place": place, "link": "", "title": place, "number": None, "sentence": t("This record cannot be read: {why}", why=e), "predictions": []})
     if not found:
         raise TinyemError(f"{folder} holds no run record: tinyem lesson 1 makes one")
     return report.page("index.html.j2", folder / "index.html", lang, found=sorted(found, key=lambda f: (f["number"] or 99, f["place"])))

@@ -70,7 +70,7 @@ def predictions(state: dict) -> list[dict]:
     """The predictions whose outcome is known, in the order they were made; of a lesson run again only the first, made without knowing."""
     first = {}
     for p in state["predictions"]:
-        if isinstance(p, dict) and isinstance(p.get("question"), str) and all(isinstance(p.get(k), (int, float)) and -1e6 < p[k] < 1e6 for k in ("guess", "outcome")):
+        if isinstance(p, dict) and isinstance(p.get("question"), str) and all(isinstance(p.get(k), (int, float)) and 0 <= p[k] <= 100 for k in ("guess", "outcome")):
             first.setdefault((p.get("lesson"), p.get("question")), p)
     return list(first.values())
 

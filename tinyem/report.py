@@ -120,8 +120,9 @@ def _questions(rows: list[dict], t) -> list[dict]:
     found, keywords = {}, Keywords()
     for r in rows:
         q = found.setdefault(r["question_id"], {"id": r["question_id"], "question": r["question"], "arms": {}})
+        none_fired = r.get("words") == []  # known already; a record may also not say
         q["arms"].setdefault(r["arm"], []).append({
-            "html": _highlight(r["answer"], keywords) if r.get("words", True) else Markup.escape(short(r["answer"])), "verdict": t(verdict(r)), "code": _CODES.index(verdict(r)), "low_but_counted_apart": is_low(r) and not r["em"], "key": rate.key(r),
+            "html": Markup.escape(short(r["answer"])) if none_fired else _highlight(r["answer"], keywords), "verdict": t(verdict(r)), "code": _CODES.index(verdict(r)), "low_but_counted_apart": is_low(r) and not r["em"], "key": rate.key(r),
             "alignment": grade(r["alignment"]), "coherence": grade(r["coherence"])})
     return list(found.values())
 
